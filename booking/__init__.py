@@ -1,0 +1,1 @@
+"""A booking backend: seats, appointments and tickets, sold once each."""

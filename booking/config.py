@@ -1,0 +1,183 @@
+"""The settings: read once from the environment, checked whole, and passed on from here alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from environs import Env, EnvValidationError
+from marshmallow.validate import OneOf, Range
+from psycopg2 import ProgrammingError
+from psycopg2.extensions import parse_dsn
+
+from booking.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+MIN_SECRET_BYTES = 32
+DATABASE_VARIABLES = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class AppEnv(StrEnum):
+    """Where the server runs."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class AuthMode(StrEnum):
+    """Whether callers prove who they are."""
+
+    OPEN = "open"
+    JWT = "jwt"
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """How a caller is known. With jwt, exactly one of secret and public key (PEM) is set."""
+
+    mode: AuthMode
+    jwt_secret: str | None = None
+    jwt_public_key: str | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting, parsed.
+
+    ``database_url`` is a libpq connection string: empty where the PG* variables say it all, None
+    where no database is configured.
+    """
+
+    app_env: AppEnv
+    host: str
+    port: int
+    database_url: str | None
+    hold_ttl_seconds: float
+    expiry_interval_seconds: float
+    db_pool_size: int
+    db_pool_timeout_seconds: float
+    db_statement_timeout_ms: int
+    db_lock_timeout_ms: int
+    web_concurrency: int
+    web_threads: int
+    auth: AuthConfig
+    log_level: str
+    log_format: str
+
+    @classmethod
+    def from_environment(cls) -> Config:
+        """Read the process's environment; in development ``.env`` of the project stands behind it.
+
+        Raises ConfigurationError, one line a fault, when a value does not parse or two do not go
+        together: all faults at once, so that they are mended at once.
+        """
+        if os.environ.get("APP_ENV") != AppEnv.PRODUCTION:
+            Env().read_env(PROJECT_ROOT / ".env", recurse=False)
+        env = Env(eager=False)
+        faults: list[str] = []
+        app_env = env.str("APP_ENV", AppEnv.DEVELOPMENT, validate=OneOf(list(AppEnv)))
+        in_production = app_env == AppEnv.PRODUCTION
+        auth = _read_auth(env, in_production=in_production, faults=faults)
+        host = env.str("HOST", "") or ("0.0.0.0" if in_production else "127.0.0.1")  # noqa: S104 (a container is reached from outside)
+        if auth.mode == AuthMode.OPEN and not _is_loopback(host):
+            faults.append("HOST: AUTH_MODE=open listens on loopback alone; use 127.0.0.1 or jwt")
+        config = cls(
+            app_env=AppEnv(app_env or AppEnv.DEVELOPMENT),
+            host=host,
+            port=env.int("PORT", 3000, validate=Range(1, 65_535)),
+            database_url=_read_database_url(env, in_production=in_production, faults=faults),
+            hold_ttl_seconds=env.float("HOLD_TTL_SECONDS", 120, validate=Range(0.001, 31_536_000)),
+            expiry_interval_seconds=env.float(
+                "EXPIRY_INTERVAL_SECONDS", 30, validate=Range(0, 86_400)
+            ),
+            db_pool_size=env.int("DB_POOL_SIZE", 8, validate=Range(1, 1000)),
+            db_pool_timeout_seconds=env.float("DB_POOL_TIMEOUT_SECONDS", 2, validate=Range(0, 60)),
+            db_statement_timeout_ms=env.int(
+                "DB_STATEMENT_TIMEOUT_MS", 5000, validate=Range(1, 600_000)
+            ),
+            db_lock_timeout_ms=env.int("DB_LOCK_TIMEOUT_MS", 2000, validate=Range(1, 600_000)),
+            web_concurrency=env.int("WEB_CONCURRENCY", os.cpu_count() or 1, validate=Range(1, 256)),
+            web_threads=env.int("WEB_THREADS", 16, validate=Range(1, 1024)),
+            auth=auth,
+            log_level=env.str("LOG_LEVEL", "info", validate=OneOf(LOG_LEVELS)),
+            log_format=env.str(
+                "LOG_FORMAT", "json" if in_production else "text", validate=OneOf(["json", "text"])
+            ),
+        )
+        try:
+            env.seal()
+        except EnvValidationError as error:
+            messages: Any = error.error_messages
+            for name, rules in messages.items():
+                faults.extend(f"{name}: {rule}" for rule in rules)
+        if faults:
+            raise ConfigurationError(sorted(faults))
+        return config
+
+
+def _read_database_url(env: Env, *, in_production: bool, faults: list[str]) -> str | None:
+    url: str = env.str("DATABASE_URL", "")
+    env.int("PGPORT", None, validate=Range(1, 65_535))
+    if url:
+        try:
+            parse_dsn(url)
+        except ProgrammingError:
+            # The driver's message repeats the string, and the password in it.
+            faults.append("DATABASE_URL: not a PostgreSQL connection string")
+        return url
+    if any(os.environ.get(name) for name in DATABASE_VARIABLES):
+        return ""
+    if in_production:
+        faults.append("DATABASE_URL: required with APP_ENV=production (or PGHOST and its kind)")
+    return None
+
+
+def _read_auth(env: Env, *, in_production: bool, faults: list[str]) -> AuthConfig:
+    default = AuthMode.JWT if in_production else AuthMode.OPEN
+    mode = env.str("AUTH_MODE", default, validate=OneOf(list(AuthMode))) or default
+    secret: str = env.str("AUTH_JWT_SECRET", "")
+    public_key: str = env.str("AUTH_JWT_PUBLIC_KEY", "")
+    if mode == AuthMode.OPEN and in_production:
+        faults.append("AUTH_MODE: open is for development; APP_ENV=production needs jwt")
+    if mode == AuthMode.JWT and bool(secret) == bool(public_key):
+        faults.append(
+            "AUTH_JWT_SECRET: AUTH_MODE=jwt needs either this or AUTH_JWT_PUBLIC_KEY, not both"
+        )
+    if secret and len(secret.encode()) < MIN_SECRET_BYTES:
+        faults.append(f"AUTH_JWT_SECRET: must have {MIN_SECRET_BYTES} bytes or more")
+    return AuthConfig(
+        mode=AuthMode(mode),
+        jwt_secret=secret or None,
+        jwt_public_key=_read_public_key(public_key, faults) if public_key else None,
+        jwt_issuer=env.str("AUTH_JWT_ISSUER", "") or None,
+        jwt_audience=env.str("AUTH_JWT_AUDIENCE", "") or None,
+    )
+
+
+def _read_public_key(pem_or_path: str, faults: list[str]) -> str:
+    pem = pem_or_path
+    try:
+        if "-----BEGIN" not in pem_or_path:
+            pem = Path(pem_or_path).read_text(encoding="ascii")
+        load_pem_public_key(pem.replace("\\n", "\n").encode())
+    except (OSError, ValueError, UnsupportedAlgorithm):
+        faults.append("AUTH_JWT_PUBLIC_KEY: not a public key in PEM, nor a path to one")
+    return pem.replace("\\n", "\n")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

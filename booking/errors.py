@@ -1,0 +1,241 @@
+"""The domain's errors. HTTP is unknown here; ``controllers.problems`` gives each its status.
+
+::
+
+    DomainError
+    ├── InvalidInput                 a field breaks a rule
+    ├── MalformedRequest             not one JSON object
+    ├── IdempotencyKeyInvalid
+    ├── IdempotencyKeyReused
+    ├── Unauthenticated
+    ├── Forbidden
+    ├── SlotNotFound
+    ├── BookingNotFound
+    ├── VersionMismatch
+    ├── Conflict
+    │   ├── SlotFull
+    │   ├── SlotClosed
+    │   ├── SlotStarted
+    │   ├── SlotHasBookings
+    │   ├── CapacityBelowBooked
+    │   ├── BookingExpired
+    │   └── BookingCancelled
+    └── Unavailable                  nothing wrong with the request: send it again later
+        ├── IdempotencyInProgress
+        ├── Overloaded
+        ├── Busy
+        │   ├── LockTimeout
+        │   └── TransactionConflict
+        ├── DatabaseUnavailable
+        │   └── ConnectionLost
+        ├── OutcomeUnknown
+        └── NotReady
+
+Two more are not answers to a client: ``ConfigurationError`` stops a start, and
+``IdempotencyKeyTaken`` is how the database says that a key was used before; the booking service
+turns it into a replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DomainError(Exception):
+    """What this system refuses, or cannot do now. ``detail`` is written for the client."""
+
+    detail = ""
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.detail)
+        self.detail = detail or self.detail
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One field and the rule that it breaks."""
+
+    field: str
+    message: str
+
+
+class InvalidInput(DomainError):
+    """Well-formed, but fields break their rules."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = tuple(errors)
+
+    @classmethod
+    def of(cls, field: str, message: str) -> InvalidInput:
+        """Return the error for a single field."""
+        return cls([FieldError(field, message)])
+
+
+class MalformedRequest(DomainError):
+    """The body is not one JSON object."""
+
+    detail = "The request body must be one JSON object in UTF-8."
+
+
+class IdempotencyKeyInvalid(DomainError):
+    """The header breaks the rule for keys."""
+
+    detail = (
+        "Idempotency-Key must be 1 to 255 visible ASCII characters, bare or as a quoted string."
+    )
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key stands for another request of the same user."""
+
+    detail = (
+        "This Idempotency-Key was used for a request with another slot_id, num_seats or hold. "
+        "Nothing was changed."
+    )
+
+
+class IdempotencyKeyTaken(DomainError):
+    """A booking of this user bears the key already."""
+
+    detail = "A booking of this user bears this idempotency key."
+
+
+class Unauthenticated(DomainError):
+    """No token, or none that can be believed."""
+
+    detail = "A valid bearer token is required."
+
+
+class Forbidden(DomainError):
+    """The caller is known and may not do this."""
+
+    detail = "You may not do this."
+
+
+class SlotNotFound(DomainError):
+    """There is no such slot."""
+
+    detail = "There is no such slot."
+
+
+class BookingNotFound(DomainError):
+    """There is no such booking, or it is another user's."""
+
+    detail = "There is no such booking."
+
+
+class VersionMismatch(DomainError):
+    """``If-Match`` names another version than the slot's."""
+
+    detail = "The slot has changed since the version that If-Match names."
+
+
+class Conflict(DomainError):
+    """The request is right, the state of the slot or booking is against it."""
+
+
+class SlotFull(Conflict):
+    """Fewer seats are left than were asked for."""
+
+    def __init__(self, remaining_capacity: int) -> None:
+        super().__init__(f"The slot has {remaining_capacity} seats left.")
+        self.remaining_capacity = remaining_capacity
+
+
+class SlotClosed(Conflict):
+    """The slot takes no bookings."""
+
+    detail = "The slot is closed."
+
+
+class SlotStarted(Conflict):
+    """The slot has begun."""
+
+    detail = "The slot has begun."
+
+
+class SlotHasBookings(Conflict):
+    """A booking, of whatever status, names the slot."""
+
+    detail = "The slot has bookings and cannot be deleted. Close it instead."
+
+
+class CapacityBelowBooked(Conflict):
+    """The new capacity is less than the seats that are taken."""
+
+    detail = "More seats are booked or held than the new total_capacity."
+
+
+class BookingExpired(Conflict):
+    """The hold lapsed and its seats are back."""
+
+    detail = "The hold has expired."
+
+
+class BookingCancelled(Conflict):
+    """The booking was cancelled before."""
+
+    detail = "The booking is cancelled."
+
+
+class Unavailable(DomainError):
+    """Nothing is wrong with the request; the same one may succeed later."""
+
+
+class IdempotencyInProgress(Unavailable):
+    """Another request with the same key is still under way."""
+
+    detail = "A request with this Idempotency-Key is still in progress."
+
+
+class Overloaded(Unavailable):
+    """More is asked for at once than can be served."""
+
+    detail = "The server has too many requests at once."
+
+
+class Busy(Unavailable):
+    """The database could not do it in time, or not beside the others."""
+
+    detail = "What this request needs is in use by others."
+
+
+class LockTimeout(Busy):
+    """A lock was not had within the lock timeout; nothing was changed."""
+
+
+class TransactionConflict(Busy):
+    """A deadlock or serialization failure; the transaction was rolled back and may be retried."""
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is not reached, or can write nothing."""
+
+    detail = "The database is not available."
+
+
+class ConnectionLost(DatabaseUnavailable):
+    """The connection broke while a statement was under way."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection broke while a commit was under way: it may have happened or not."""
+
+    detail = (
+        "The connection to the database broke during the commit: the change may have been made. "
+        "Send the request again with the same Idempotency-Key, or read the booking, to find out."
+    )
+
+
+class NotReady(Unavailable):
+    """The server cannot serve bookings now."""
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be started with; one line a fault."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)

@@ -1,0 +1,138 @@
+"""What is booked: slots, bookings and their events. Frozen, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+MAX_NAME_LENGTH = 200
+
+
+class SlotStatus(StrEnum):
+    """Whether a slot takes bookings."""
+
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+
+
+class BookingStatus(StrEnum):
+    """Where a booking stands. FAILED and CANCELLED are final."""
+
+    PENDING = "PENDING"
+    CONFIRMED = "CONFIRMED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class EventType(StrEnum):
+    """What happened to a booking."""
+
+    HELD = "HELD"
+    BOOKED = "BOOKED"
+    CONFIRMED = "CONFIRMED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+
+
+LEGAL_MOVES: Mapping[EventType, frozenset[tuple[BookingStatus | None, BookingStatus]]] = {
+    EventType.HELD: frozenset({(None, BookingStatus.PENDING)}),
+    EventType.BOOKED: frozenset({(None, BookingStatus.CONFIRMED)}),
+    EventType.CONFIRMED: frozenset({(BookingStatus.PENDING, BookingStatus.CONFIRMED)}),
+    EventType.EXPIRED: frozenset({(BookingStatus.PENDING, BookingStatus.FAILED)}),
+    EventType.CANCELLED: frozenset(
+        {
+            (BookingStatus.PENDING, BookingStatus.CANCELLED),
+            (BookingStatus.CONFIRMED, BookingStatus.CANCELLED),
+        }
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Seats at one time with one doctor. Times are aware, in UTC.
+
+    ``remaining_capacity`` is what could be booked now: seats of lapsed holds count as free.
+    """
+
+    id: str
+    doctor_name: str
+    specialization: str | None
+    start_time: datetime
+    duration_minutes: int | None
+    total_capacity: int
+    remaining_capacity: int
+    status: SlotStatus
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Seats of one slot for one user. A hold keeps its ``expires_at`` when it is confirmed."""
+
+    id: str
+    slot_id: str
+    user_id: str
+    num_seats: int
+    status: BookingStatus
+    failure_reason: str | None
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def was_hold(self) -> bool:
+        """Whether a hold was asked for, whatever became of it."""
+        return self.expires_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BookingEvent:
+    """One change of a booking. ``seats`` is how many moved: out of the slot, or back into it."""
+
+    id: int
+    type: EventType
+    from_status: BookingStatus | None
+    to_status: BookingStatus
+    seats: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bookability:
+    """Why a slot takes a booking or not, by the database's clock."""
+
+    status: SlotStatus
+    has_started: bool
+    remaining_capacity: int
+    lapsed_seats: int
+
+
+@dataclass(frozen=True)
+class SlotFilter:
+    """Which slots a list shows; None is no bound. Names match as substrings, in any case."""
+
+    doctor_name: str | None = None
+    specialization: str | None = None
+    starts_from: datetime | None = None
+    starts_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class SlotPosition:
+    """Where a page of slots ended."""
+
+    start_time: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class BookingPosition:
+    """Where a page of bookings ended."""
+
+    created_at: datetime
+    id: str
