@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, transactions, queries, migrations and the embedded server."""

@@ -1,0 +1,96 @@
+"""How a connection to PostgreSQL is opened, and how a failing server is left in peace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+Connection = extensions.connection
+
+CONNECT_TIMEOUT_SECONDS = 3
+# After a failed attempt the others fail at once for this long: with a server that does not even
+# refuse, each would otherwise wait out the connect timeout, one behind the other.
+RECONNECT_PAUSE_SECONDS = 0.25
+
+
+def connect(dsn: str, *, application_name: str) -> Connection:
+    """Open one connection in autocommit outside the pool, without time limits on statements.
+
+    Raises psycopg2.OperationalError when the server is not reached.
+    """
+    conn: Connection = psycopg2.connect(
+        dsn,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        application_name=application_name,
+        options=_options({}),
+    )
+    conn.autocommit = True
+    return conn
+
+
+def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[str, Any]:
+    """Return the libpq parameters of pooled connections.
+
+    The settings go with the connection's start, not with a SET: behind PgBouncer in transaction
+    mode they belong to the role instead (docs/DEPLOYMENT.md). The statements of sql/queries are
+    written for READ COMMITTED, whatever the server's default.
+    """
+    return {
+        "application_name": "booking",
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "connection_factory": PooledConnection,
+        "options": _options(
+            {
+                "statement_timeout": statement_timeout_ms,
+                "lock_timeout": lock_timeout_ms,
+                "idle_in_transaction_session_timeout": 2 * statement_timeout_ms,
+                "client_connection_check_interval": 1000,
+                "default_transaction_isolation": r"read\ committed",
+            }
+        ),
+    }
+
+
+def _options(settings: dict[str, Any]) -> str:
+    settings = {"TimeZone": "UTC", "DateStyle": "ISO", **settings}
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+class _Pause:
+    """When the next attempt to connect may be made; shared by the threads of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures: dict[str, float] = {}
+
+    def is_on(self, dsn: str) -> bool:
+        with self._lock:
+            return time.monotonic() < self._failures.get(dsn, 0.0)
+
+    def begin(self, dsn: str) -> None:
+        with self._lock:
+            self._failures[dsn] = time.monotonic() + RECONNECT_PAUSE_SECONDS
+
+
+_pause = _Pause()
+
+
+class PooledConnection(extensions.connection):
+    """A connection in autocommit that is not attempted right after a failed attempt."""
+
+    def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+        if _pause.is_on(dsn):
+            raise psycopg2.OperationalError("the server was not reached a moment ago")
+        try:
+            super().__init__(dsn, *args, **kwargs)
+        except psycopg2.OperationalError:
+            _pause.begin(dsn)
+            raise
+        self.autocommit = True

@@ -1,0 +1,62 @@
+"""What a failure of the driver means to the domain (PostgreSQL, appendix "Error Codes")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import psycopg2
+from psycopg2 import errorcodes
+
+from booking.db.connection import Connection
+from booking.db.constraints import DOMAIN_ERRORS
+from booking.errors import (
+    Busy,
+    ConnectionLost,
+    DatabaseUnavailable,
+    DomainError,
+    LockTimeout,
+    TransactionConflict,
+)
+
+_LOST = {
+    errorcodes.ADMIN_SHUTDOWN,
+    errorcodes.CRASH_SHUTDOWN,
+    errorcodes.DATABASE_DROPPED,
+    errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+}
+_MEANINGS: Mapping[str, Callable[[], DomainError]] = {
+    errorcodes.SERIALIZATION_FAILURE: TransactionConflict,
+    errorcodes.DEADLOCK_DETECTED: TransactionConflict,
+    errorcodes.LOCK_NOT_AVAILABLE: LockTimeout,
+    errorcodes.QUERY_CANCELED: lambda: Busy("The database took too long."),
+    errorcodes.CANNOT_CONNECT_NOW: DatabaseUnavailable,
+    errorcodes.READ_ONLY_SQL_TRANSACTION: lambda: DatabaseUnavailable(
+        "The database takes no writes now."
+    ),
+}
+_CLASS_MEANINGS: Mapping[str, Callable[[], DomainError]] = {
+    errorcodes.CLASS_CONNECTION_EXCEPTION: ConnectionLost,
+    errorcodes.CLASS_INSUFFICIENT_RESOURCES: lambda: DatabaseUnavailable(
+        "The database is short of disk, memory or connections."
+    ),
+    errorcodes.CLASS_SYSTEM_ERROR: DatabaseUnavailable,
+}
+
+
+def domain_error(error: psycopg2.Error, conn: Connection) -> DomainError | None:
+    """Return what the error means, or None where it is a defect of ours."""
+    code = error.pgcode or ""
+    if _is_lost(error, code, conn):
+        return ConnectionLost()
+    if isinstance(error, psycopg2.IntegrityError):
+        constraint = DOMAIN_ERRORS.get(error.diag.constraint_name or "")
+        return constraint() if constraint else None
+    meaning = _MEANINGS.get(code) or _CLASS_MEANINGS.get(code[:2])
+    return meaning() if meaning else None
+
+
+def _is_lost(error: psycopg2.Error, code: str, conn: Connection) -> bool:
+    if conn.closed or code in _LOST:
+        return True
+    # libpq reports a broken socket with no code at all.
+    return not code and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
