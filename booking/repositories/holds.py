@@ -1,0 +1,53 @@
+"""Lapsed holds of the table ``bookings``, over many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from booking.db.connection import Connection
+from booking.db.queries import load_queries
+
+_queries = load_queries("holds")
+
+
+@dataclass(frozen=True)
+class Expired:
+    """How many holds failed, and how many seats went back."""
+
+    holds: int = 0
+    seats: int = 0
+
+    def __add__(self, other: Expired) -> Expired:
+        return Expired(self.holds + other.holds, self.seats + other.seats)
+
+
+def expire_holds(
+    conn: Connection, *, slot_id: str | None, max_slots: int, max_holds: int
+) -> Expired:
+    """Fail lapsed holds of one slot, or of any, and give their seats back.
+
+    Locks slots by id, then holds, until the commit; passes over what others have locked.
+    """
+    holds, seats = _queries.expire_holds(
+        conn, slot_id=slot_id, max_slots=max_slots, max_holds=max_holds
+    )
+    return Expired(holds, seats)
+
+
+def lock_lapsed_holds(conn: Connection, slot_id: str, max_holds: int) -> int:
+    """Lock lapsed holds of a slot that the transaction has locked; waits. Returns how many."""
+    return len(list(_queries.lock_lapsed_holds(conn, slot_id=slot_id, max_holds=max_holds)))
+
+
+def list_slots_with_lapsed_holds(conn: Connection, lapsed_before: datetime) -> Sequence[str]:
+    """Return the ids of slots with holds that had lapsed by then, in the lock order."""
+    rows = _queries.list_slots_with_lapsed_holds(conn, lapsed_before=lapsed_before)
+    return [slot_id for (slot_id,) in rows]
+
+
+def read_clock(conn: Connection) -> datetime:
+    """Return the database's time."""
+    moment: datetime = _queries.read_clock(conn)
+    return moment

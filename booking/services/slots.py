@@ -1,0 +1,142 @@
+"""What an admin does with slots, and how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypedDict, cast
+
+from booking.db.connection import Connection
+from booking.db.database import Database
+from booking.errors import InvalidInput, SlotNotFound, VersionMismatch
+from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
+from booking.repositories import holds, slots
+from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
+from booking.services.paging import Page, page_of
+from booking.uuid7 import uuid7
+
+IN_THE_FUTURE = "Must be in the future."
+
+VersionCondition = Callable[[int], bool]
+SlotPage = Page[Slot, SlotPosition]
+
+
+class SlotChanges(TypedDict, total=False):
+    """What an admin may set; what is left out stays."""
+
+    doctor_name: str
+    specialization: str | None
+    start_time: datetime
+    duration_minutes: int | None
+    total_capacity: int
+    status: SlotStatus
+
+
+class SlotService:
+    """The use cases of slots."""
+
+    def __init__(self, db: Database, expiry: ExpiryService) -> None:
+        self._db = db
+        self._expiry = expiry
+
+    def create_slot(
+        self,
+        *,
+        doctor_name: str,
+        start_time: datetime,
+        total_capacity: int,
+        specialization: str | None = None,
+        duration_minutes: int | None = None,
+    ) -> Slot:
+        """Open a slot with all of its seats free.
+
+        Raises InvalidInput when its start is not in the future by the database's clock.
+        """
+        slot_id = uuid7()
+        slot = self._db.write(
+            lambda conn: slots.insert_slot(
+                conn,
+                slot_id=slot_id,
+                doctor_name=doctor_name,
+                specialization=specialization,
+                start_time=start_time,
+                duration_minutes=duration_minutes,
+                total_capacity=total_capacity,
+            )
+        )
+        if slot is None:
+            raise InvalidInput.of("start_time", IN_THE_FUTURE)
+        return slot
+
+    def get_slot(self, slot_id: str) -> Slot:
+        """Return one slot, past and closed ones too. Raises SlotNotFound.
+
+        Seats of lapsed holds are given back first, so that the version tells of them, unless
+        somebody is at work on the slot; they count as free all the same.
+        """
+        slot, unswept_seats = self._db.read(lambda conn: slots.get_slot(conn, slot_id))
+        if unswept_seats and self._expiry.expire_unlocked_holds_of_slot(slot_id).holds:
+            slot, _ = self._db.read(lambda conn: slots.get_slot(conn, slot_id))
+        return slot
+
+    def change_slot(
+        self, slot_id: str, changes: SlotChanges, is_expected: VersionCondition | None
+    ) -> Slot:
+        """Change what ``changes`` names, where ``is_expected`` agrees with the version.
+
+        Locks the slot. A change of nothing raises no version. Raises SlotNotFound, VersionMismatch,
+        InvalidInput for a start that is not in the future, and CapacityBelowBooked.
+        """
+
+        def work(conn: Connection) -> Slot:
+            slot = slots.lock_slot(conn, slot_id)
+            if is_expected and not is_expected(slot.version):
+                raise VersionMismatch
+            if "start_time" in changes and not slots.is_future(conn, changes["start_time"]):
+                raise InvalidInput.of("start_time", IN_THE_FUTURE)
+            while holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH):
+                holds.expire_holds(
+                    conn, slot_id=slot_id, max_slots=1, max_holds=MAX_HOLDS_PER_BATCH
+                )
+            slot, _ = slots.get_slot(conn, slot_id)
+            changed = replace(slot, **cast(dict[str, object], changes))  # type: ignore[arg-type] # checked by SlotChanges
+            return slot if changed == slot else slots.update_slot(conn, changed)
+
+        return self._db.transact(work)
+
+    def delete_slot(self, slot_id: str) -> None:
+        """Delete a slot that no booking ever named. Raises SlotNotFound and SlotHasBookings."""
+        if not self._db.write(lambda conn: slots.delete_slot(conn, slot_id)):
+            raise SlotNotFound
+
+    def list_slots(
+        self,
+        wanted: SlotFilter,
+        *,
+        status: SlotStatus | None,
+        after: SlotPosition | None,
+        limit: int,
+    ) -> SlotPage:
+        """Return a page of all slots, by start and id."""
+        rows = self._db.read(
+            lambda conn: slots.list_slots(
+                conn, wanted, status=status, after=after, max_rows=limit + 1
+            )
+        )
+        return page_of(rows, limit, _position)
+
+    def list_bookable_slots(
+        self, wanted: SlotFilter, *, min_seats: int, after: SlotPosition | None, limit: int
+    ) -> SlotPage:
+        """Return a page of open slots of the future with ``min_seats`` left, by start and id."""
+        rows = self._db.read(
+            lambda conn: slots.list_bookable_slots(
+                conn, wanted, min_seats=min_seats, after=after, max_rows=limit + 1
+            )
+        )
+        return page_of(rows, limit, _position)
+
+
+def _position(slot: Slot) -> SlotPosition:
+    return SlotPosition(slot.start_time, slot.id)
