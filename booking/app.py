@@ -1,0 +1,91 @@
+"""Wires the application: settings in, a WSGI application out, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask
+
+from booking.config import Config
+from booking.controllers import (
+    admin_bookings,
+    admin_slots,
+    bookings,
+    health,
+    parsing,
+    problems,
+    slots,
+)
+from booking.db.connection import pool_parameters
+from booking.db.database import Database
+from booking.db.pool import ConnectionPool
+from booking.jobs.sweeper import HoldSweeper
+from booking.middleware import admission, authentication, headers, logs, request_id
+from booking.services.audit import AuditService
+from booking.services.bookings import BookingService
+from booking.services.expiry import ExpiryService
+from booking.services.paging import CursorKey
+from booking.services.readiness import ReadinessService
+from booking.services.slots import SlotService
+
+PROBES = frozenset({"/health", "/ready"})
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What works on the database without a request, for whoever starts and stops the process."""
+
+    pool: ConnectionPool
+    db: Database
+    expiry: ExpiryService
+    audit: AuditService
+    sweeper: HoldSweeper
+
+
+def create_parts(config: Config) -> Parts:
+    """Return what the routes and the commands are made of. Connects to nothing yet."""
+    pool = ConnectionPool(
+        config.database_url or "",
+        size=config.db_pool_size,
+        timeout_seconds=config.db_pool_timeout_seconds,
+        parameters=pool_parameters(
+            statement_timeout_ms=config.db_statement_timeout_ms,
+            lock_timeout_ms=config.db_lock_timeout_ms,
+        ),
+    )
+    db = Database(pool)
+    expiry = ExpiryService(db)
+    sweeper = HoldSweeper(expiry, interval_seconds=config.expiry_interval_seconds)
+    return Parts(pool, db, expiry, AuditService(db), sweeper)
+
+
+def create_app(config: Config) -> Flask:
+    """Return the application. It starts with the database down, and says so until it is up."""
+    app = Flask(__name__, static_folder=None)
+    # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
+    app.url_map.merge_slashes = False
+    parts = create_parts(config)
+    app.extensions["booking"] = parts
+    cursor_key = CursorKey(parts.db)
+    slot_service = SlotService(parts.db, parts.expiry)
+    booking_service = BookingService(
+        parts.db, parts.expiry, hold_ttl_seconds=config.hold_ttl_seconds
+    )
+
+    request_id.init_app(app)
+    logs.init_app(app)
+    headers.init_app(app)
+    admission.init_app(app, web_threads=config.web_threads, exempt=PROBES)
+    authentication.init_app(app, config.auth)
+    parsing.init_app(app)
+    problems.init_app(app)
+
+    for blueprint in (
+        health.create_blueprint(ReadinessService(parts.db)),
+        admin_slots.create_blueprint(slot_service, cursor_key),
+        admin_bookings.create_blueprint(booking_service, parts.expiry, parts.audit, cursor_key),
+        slots.create_blueprint(slot_service, cursor_key),
+        bookings.create_blueprint(booking_service, cursor_key),
+    ):
+        app.register_blueprint(blueprint)
+    return app

@@ -1,0 +1,1 @@
+"""HTTP: each blueprint parses, calls one service and dumps. No SQL and no rules."""

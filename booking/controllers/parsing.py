@@ -1,0 +1,174 @@
+"""Reads what a request carries: body, query, path and headers, each by its rule."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from flask import Flask, request
+from marshmallow import Schema
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from booking.errors import (
+    DomainError,
+    FieldError,
+    IdempotencyKeyInvalid,
+    InvalidInput,
+    MalformedRequest,
+)
+from booking.schemas.fields import parse_uuid
+from booking.schemas.loading import load
+
+MAX_BODY_BYTES = 64 * 1024
+# No body of this API nests at all; this leaves room for what a client may grow into.
+MAX_DEPTH = 32
+MAX_KEY_LENGTH = 255
+
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+# RFC 8941, section 3.3.3: a string in quotes, in which a quote or a backslash is escaped.
+_QUOTED_STRING = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_JSON = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json", re.IGNORECASE)
+_ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
+
+
+def init_app(app: Flask) -> None:
+    """Refuse bodies over the limit, read or not."""
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+
+    @app.before_request
+    def refuse_large_body() -> None:
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge
+
+
+def read_object() -> dict[str, Any]:
+    """Return the body's one JSON object.
+
+    Raises MalformedRequest, and werkzeug's 413 and 415.
+    """
+    body = request.get_data(cache=False)
+    content_type = request.headers.get("Content-Type", "")
+    if (body or content_type) and not _is_json(content_type):
+        raise UnsupportedMediaType("The Content-Type must be application/json.")
+    return _parse_object(body)
+
+
+def read_body(schema: Schema) -> dict[str, Any]:
+    """Return the fields of the body. Raises as read_object, and InvalidInput."""
+    return load(schema, read_object())
+
+
+def read_no_body(schema: Schema) -> None:
+    """Check that nothing was sent, or an object of which the schema knows no field."""
+    if request.content_length or "Transfer-Encoding" in request.headers:
+        load(schema, read_object())
+
+
+def read_query(schema: Schema) -> dict[str, Any]:
+    """Return the fields of the query string. Raises InvalidInput, for a repeated field too."""
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidInput([FieldError(name, "May be given once only.") for name in repeated])
+    return load(schema, request.args.to_dict())
+
+
+def read_path_id(text: str, absent: type[DomainError]) -> str:
+    """Return an id of the path in lower case; one that is no UUID names nothing: ``absent``."""
+    parsed = parse_uuid(text)
+    if parsed is None:
+        raise absent
+    return parsed
+
+
+def read_idempotency_key() -> str | None:
+    """Return the key, without the quotes that it may stand in. Raises IdempotencyKeyInvalid."""
+    sent = request.headers.get("Idempotency-Key")
+    if sent is None:
+        return None
+    key = sent
+    if sent.startswith('"'):
+        quoted = _QUOTED_STRING.fullmatch(sent)
+        if not quoted:
+            raise IdempotencyKeyInvalid
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    if len(key) > MAX_KEY_LENGTH or not _VISIBLE_ASCII.fullmatch(key):
+        raise IdempotencyKeyInvalid
+    return key
+
+
+def read_if_match() -> Callable[[int], bool] | None:
+    """Return the condition that ``If-Match`` sets on a version, None without one.
+
+    Compared strongly (RFC 9110, sections 8.8.3.2 and 13.1.1): a weak tag matches nothing, nor does
+    what is no tag.
+    """
+    sent = request.headers.get("If-Match")
+    if sent is None:
+        return None
+    if sent.strip() == "*":
+        return lambda _version: True
+    tags = {
+        match[2]
+        for match in map(_ENTITY_TAG.fullmatch, _split_tags(sent))
+        if match and not match[1]
+    }
+    return lambda version: str(version) in tags
+
+
+def _split_tags(value: str) -> list[str]:
+    # A comma may stand within a tag's quotes.
+    return re.findall(r'(?:[^,"]|"[^"]*"?)+', value)
+
+
+def _is_json(content_type: str) -> bool:
+    media_type, _, parameters = content_type.partition(";")
+    if not _JSON.fullmatch(media_type.strip()):
+        return False
+    charset = re.search(r'charset\s*=\s*"?([^";\s]+)', parameters, re.IGNORECASE)
+    return charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
+
+
+def _parse_object(body: bytes) -> dict[str, Any]:
+    try:
+        text = body.decode("utf-8")
+        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        _check_depth(parsed)
+        if "\\u" in text:
+            # An escape may name half of a surrogate pair, which no UTF-8 can hold.
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequest from error
+    if not isinstance(parsed, dict):
+        raise MalformedRequest("The request body must be a JSON object.")
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(pairs)
+    if len(parsed) != len(pairs):
+        raise MalformedRequest("The request body names a field twice.")
+    return parsed
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedRequest(f"{name} is not JSON.")
+
+
+def _check_depth(parsed: Any) -> None:
+    level = [parsed]
+    for _ in range(MAX_DEPTH):
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return
+    raise MalformedRequest("The request body is nested too deeply.")
+
+
+def _children(value: Any) -> list[Any]:
+    containers = (dict, list)
+    if isinstance(value, dict):
+        return [child for child in value.values() if isinstance(child, containers)]
+    if isinstance(value, list):
+        return [child for child in value if isinstance(child, containers)]
+    return []

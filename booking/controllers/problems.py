@@ -1,0 +1,139 @@
+"""The one place where an error becomes a status and a body (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from booking import errors
+from booking.controllers.responses import to_json
+from booking.errors import DomainError, InvalidInput, SlotFull, Unauthenticated
+from booking.middleware.request_id import current_request_id
+
+PROBLEM_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:booking:problem:"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """How an error is told. With ``retry_after``, in seconds, the request may be sent again."""
+
+    status: int
+    code: str
+    title: str
+    retry_after: int | None = None
+
+
+PROBLEMS: Mapping[type[DomainError], Problem] = {
+    errors.MalformedRequest: Problem(400, "MALFORMED_REQUEST", "Malformed request"),
+    errors.IdempotencyKeyInvalid: Problem(
+        400, "IDEMPOTENCY_KEY_INVALID", "Invalid idempotency key"
+    ),
+    errors.Unauthenticated: Problem(401, "UNAUTHENTICATED", "Not authenticated"),
+    errors.Forbidden: Problem(403, "FORBIDDEN", "Forbidden"),
+    errors.SlotNotFound: Problem(404, "SLOT_NOT_FOUND", "Slot not found"),
+    errors.BookingNotFound: Problem(404, "BOOKING_NOT_FOUND", "Booking not found"),
+    errors.SlotFull: Problem(409, "SLOT_FULL", "Not enough seats"),
+    errors.SlotClosed: Problem(409, "SLOT_CLOSED", "Slot closed"),
+    errors.SlotStarted: Problem(409, "SLOT_STARTED", "Slot has begun"),
+    errors.SlotHasBookings: Problem(409, "SLOT_HAS_BOOKINGS", "Slot has bookings"),
+    errors.CapacityBelowBooked: Problem(
+        409, "CAPACITY_BELOW_BOOKED", "Capacity below what is booked"
+    ),
+    errors.BookingExpired: Problem(409, "BOOKING_EXPIRED", "Hold expired"),
+    errors.BookingCancelled: Problem(409, "BOOKING_CANCELLED", "Booking cancelled"),
+    errors.VersionMismatch: Problem(412, "VERSION_MISMATCH", "Version mismatch"),
+    errors.InvalidInput: Problem(422, "VALIDATION_ERROR", "Validation error"),
+    errors.IdempotencyKeyReused: Problem(422, "IDEMPOTENCY_KEY_REUSED", "Idempotency key reused"),
+    errors.IdempotencyInProgress: Problem(
+        409, "IDEMPOTENCY_IN_PROGRESS", "Request in progress", retry_after=1
+    ),
+    errors.Overloaded: Problem(503, "OVERLOADED", "Overloaded", retry_after=1),
+    errors.Busy: Problem(503, "BUSY", "Busy", retry_after=1),
+    errors.DatabaseUnavailable: Problem(
+        503, "DATABASE_UNAVAILABLE", "Database unavailable", retry_after=2
+    ),
+    errors.OutcomeUnknown: Problem(503, "OUTCOME_UNKNOWN", "Outcome unknown", retry_after=1),
+    errors.NotReady: Problem(503, "NOT_READY", "Not ready", retry_after=2),
+}
+
+INTERNAL_ERROR = Problem(500, "INTERNAL_ERROR", "Internal error")
+
+HTTP_PROBLEMS: Mapping[int, Problem] = {
+    400: PROBLEMS[errors.MalformedRequest],
+    404: Problem(404, "NOT_FOUND", "Not found"),
+    405: Problem(405, "METHOD_NOT_ALLOWED", "Method not allowed"),
+    413: Problem(413, "PAYLOAD_TOO_LARGE", "Payload too large"),
+    415: Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"),
+}
+
+
+def problem_of(error: type[DomainError]) -> Problem | None:
+    """Return how a kind of error is told: as itself, or as the nearest kind above it."""
+    return next((PROBLEMS[kind] for kind in error.__mro__ if kind in PROBLEMS), None)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the domain, of the framework and of our own making."""
+    app.register_error_handler(DomainError, _answer_domain_error)
+    app.register_error_handler(HTTPException, _answer_http_exception)
+    app.register_error_handler(Exception, _answer_defect)
+
+
+def _answer_domain_error(error: DomainError) -> Response:
+    problem = problem_of(type(error))
+    if problem is None:
+        return _answer_defect(error)
+    extension: dict[str, Any] = {}
+    headers: dict[str, str] = {}
+    if isinstance(error, InvalidInput):
+        extension["errors"] = [
+            {"field": fault.field, "message": fault.message} for fault in error.errors
+        ]
+    if isinstance(error, SlotFull):
+        extension["remaining_capacity"] = error.remaining_capacity
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _respond(problem, error.detail, extension, headers)
+
+
+def _answer_http_exception(error: HTTPException) -> Response:
+    status = error.code or 500
+    problem = HTTP_PROBLEMS.get(status) or Problem(
+        status, HTTPStatus(status).name, HTTPStatus(status).phrase
+    )
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return _respond(problem, error.description or problem.title, {}, headers)
+
+
+def _answer_defect(error: Exception) -> Response:
+    logger.error("a defect of ours", exc_info=error)
+    return _respond(INTERNAL_ERROR, "Something went wrong on our side.", {}, {})
+
+
+def _respond(
+    problem: Problem, detail: str, extension: Mapping[str, Any], headers: dict[str, str]
+) -> Response:
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    body = {
+        "type": TYPE_PREFIX + problem.code.lower().replace("_", "-"),
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "instance": quote(request.path),
+        "code": problem.code,
+        "request_id": current_request_id(),
+        "retryable": problem.retry_after is not None,
+        **extension,
+    }
+    return Response(to_json(body), status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)

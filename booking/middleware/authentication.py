@@ -1,0 +1,154 @@
+"""Who calls, and whether they may. Each route says who may, where it is defined; one that says
+nothing is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from flask import Flask, current_app, g, request
+
+from booking.config import AuthConfig, AuthMode
+from booking.errors import Forbidden, Unauthenticated
+from booking.models import MAX_NAME_LENGTH
+
+# Clocks of an issuer and of this server differ; more than this is somebody's mistake.
+LEEWAY_SECONDS = 10
+ADMIN_ROLE = "admin"
+USER_ROLE = "user"
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Access(Enum):
+    """Who may call a route."""
+
+    ALL = "all"
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. ``user_id`` is None where nobody proves who they are (AUTH_MODE=open)."""
+
+    user_id: str | None
+    is_admin: bool
+
+    @property
+    def owner(self) -> str | None:
+        """The user whose bookings the caller may touch, None for everybody's."""
+        return None if self.is_admin else self.user_id
+
+
+ANYBODY = Caller(user_id=None, is_admin=True)
+
+
+def allow(access: Access) -> Callable[[View], View]:
+    """Declare who may call a view."""
+
+    def declare(view: View) -> View:
+        view.access = access  # type: ignore[attr-defined] # functions bear attributes, types do not say so
+        return view
+
+    return declare
+
+
+def access_of(view: Callable[..., Any]) -> Access | None:
+    """Return who may call a view, None where it says nothing."""
+    return getattr(view, "access", None)
+
+
+def current_caller() -> Caller:
+    """Return who makes the request that is served."""
+    caller: Caller = g.caller
+    return caller
+
+
+def init_app(app: Flask, config: AuthConfig) -> None:
+    """Decide on each request's caller before anything of what was sent is read."""
+    identify = _identify_nobody if config.mode == AuthMode.OPEN else TokenReader(config).identify
+
+    @app.before_request
+    def decide() -> None:
+        if request.endpoint is None or request.method == "OPTIONS":
+            return
+        access = access_of(current_app.view_functions[request.endpoint])
+        if access is None:
+            raise Forbidden("This route does not say who may call it.")
+        if access is Access.ALL:
+            return
+        g.caller = identify()
+        if access is Access.ADMIN and not g.caller.is_admin:
+            raise Forbidden("Only an admin may do this.")
+
+
+def _identify_nobody() -> Caller:
+    return ANYBODY
+
+
+class TokenReader:
+    """Reads bearer tokens (RFC 6750, section 2.1; RFC 7519). The configured key fixes the algorithm
+    (RFC 8725, section 3.1).
+    """
+
+    def __init__(self, config: AuthConfig) -> None:
+        self._config = config
+        if config.jwt_secret:
+            self._key: Any = config.jwt_secret
+            self._algorithm = "HS256"
+        else:
+            self._key = load_pem_public_key((config.jwt_public_key or "").encode())
+            self._algorithm = algorithm_of(self._key)
+
+    def identify(self) -> Caller:
+        """Return the caller of the request. Raises Unauthenticated."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated
+        claims = self._claims(token.strip())
+        user_id, role = claims["sub"], claims.get("role", USER_ROLE)
+        if not isinstance(user_id, str) or not 1 <= len(user_id) <= MAX_NAME_LENGTH:
+            raise Unauthenticated
+        if "\x00" in user_id or role not in {USER_ROLE, ADMIN_ROLE}:
+            raise Unauthenticated
+        return Caller(user_id=user_id, is_admin=role == ADMIN_ROLE)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        required = ["sub", "exp"]
+        if self._config.jwt_issuer:
+            required.append("iss")
+        if self._config.jwt_audience:
+            required.append("aud")
+        try:
+            return jwt.decode(
+                token,
+                self._key,
+                algorithms=[self._algorithm],
+                issuer=self._config.jwt_issuer,
+                audience=self._config.jwt_audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": required, "verify_aud": bool(self._config.jwt_audience)},
+            )
+        except jwt.InvalidTokenError as error:
+            raise Unauthenticated from error
+
+
+def algorithm_of(key: Any) -> str:
+    """Return the one algorithm that a public key is used with (RFC 7518, RFC 8037).
+
+    Raises ValueError for a kind of key that none is named for.
+    """
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RS256"
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "EdDSA"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ES256"
+    raise ValueError("the key is neither RSA, nor P-256, nor Ed25519")

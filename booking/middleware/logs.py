@@ -1,0 +1,92 @@
+"""How the server logs: JSON for machines or text for people, one line a request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from flask import Flask, Response, g, request
+from pythonjsonlogger.orjson import OrjsonFormatter
+
+from booking.middleware.request_id import RequestIdFilter
+
+logger = logging.getLogger("booking.access")
+
+
+class OneLineFormatter(logging.Formatter):
+    """Text in which nothing that a client sent can start a line of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
+        """Return the line, control characters escaped."""
+        line = super().formatMessage(record)
+        return "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
+        )
+
+
+def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
+    """Return the dictConfig of the whole process, gunicorn's loggers included."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": RequestIdFilter}},
+        "formatters": {
+            "text": {
+                "()": OneLineFormatter,
+                "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+            },
+            "json": {
+                "()": OrjsonFormatter,
+                "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
+                "timestamp": True,
+                "rename_fields": {"levelname": "level", "name": "logger"},
+            },
+        },
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": log_format,
+                "filters": ["request_id"],
+                "stream": "ext://sys.stderr",
+            }
+        },
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "booking": {"level": level.upper()},
+            "gunicorn": {"level": level.upper()},
+            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
+        },
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Log one line when a request is answered."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began_at = time.perf_counter()
+
+    @app.after_request
+    def log(response: Response) -> Response:
+        began_at = g.get("began_at")
+        milliseconds = (time.perf_counter() - began_at) * 1000 if began_at else 0.0
+        caller = g.get("caller")
+        route = request.url_rule.rule if request.url_rule else "-"
+        logger.info(
+            "%s %s %d %.1fms",
+            request.method,
+            route,
+            response.status_code,
+            milliseconds,
+            extra={
+                "method": request.method,
+                "route": route,
+                "status": response.status_code,
+                "milliseconds": round(milliseconds, 1),
+                "user": caller.user_id if caller else None,
+                "bytes": response.content_length,
+            },
+        )
+        return response

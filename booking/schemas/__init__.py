@@ -1,0 +1,1 @@
+"""What comes in and what goes out, in marshmallow. For controllers alone."""

@@ -1,0 +1,70 @@
+"""Slots, as they come in and go out."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+from booking.models import SlotStatus
+from booking.schemas.fields import Choice, Integer, QueryInteger, Text, Timestamp
+from booking.schemas.paging import ListQuery
+
+MAX_CAPACITY = 1_000_000
+MAX_DURATION_MINUTES = 10_080
+
+
+class SlotOut(Schema):
+    """A slot as it is shown."""
+
+    id = fields.String()
+    doctor_name = fields.String()
+    specialization = fields.String(allow_none=True)
+    start_time = Timestamp()
+    duration_minutes = fields.Integer(allow_none=True)
+    total_capacity = fields.Integer()
+    remaining_capacity = fields.Integer()
+    status = Choice(SlotStatus)
+    version = fields.Integer()
+    created_at = Timestamp()
+    updated_at = Timestamp()
+
+
+class SlotCreate(Schema):
+    """The body that opens a slot."""
+
+    doctor_name = Text(required=True)
+    specialization = Text(minimum=0, allow_none=True)
+    start_time = Timestamp(required=True)
+    duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
+    total_capacity = Integer(1, MAX_CAPACITY, required=True)
+
+
+class SlotChange(Schema):
+    """The body that changes a slot; what is left out stays."""
+
+    doctor_name = Text()
+    specialization = Text(minimum=0, allow_none=True)
+    start_time = Timestamp()
+    duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
+    total_capacity = Integer(1, MAX_CAPACITY)
+    status = Choice(SlotStatus)
+
+
+class SlotListQuery(ListQuery):
+    """The filters that both lists of slots have."""
+
+    doctor_name = Text()
+    specialization = Text()
+    starts_from = Timestamp(data_key="from")
+    starts_before = Timestamp(data_key="to")
+
+
+class AdminSlotListQuery(SlotListQuery):
+    """The query of the list of all slots."""
+
+    status = Choice(SlotStatus)
+
+
+class PublicSlotListQuery(SlotListQuery):
+    """The query of the list of what can be booked."""
+
+    min_seats = QueryInteger(1, MAX_CAPACITY, load_default=1)
