@@ -14,7 +14,8 @@ try:
 except ConfigurationError as error:
     sys.exit(str(error))
 
-bind = f"{_config.host}:{_config.port}"
+_host = f"[{_config.host}]" if ":" in _config.host else _config.host
+bind = f"{_host}:{_config.port}"
 workers = _config.web_concurrency
 # Two servers of one user would fight over the one path that it has by default.
 control_socket_disable = True

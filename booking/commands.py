@@ -69,7 +69,7 @@ def audit(config: Config, _options: argparse.Namespace) -> int:
 
 
 def token(config: Config, options: argparse.Namespace) -> int:
-    """Print a token for a user. Raises ConfigurationError where no secret is set to sign it with."""
+    """Print a token for a user. Raises ConfigurationError without a secret to sign it with."""
     if not config.auth.jwt_secret:
         raise ConfigurationError(["AUTH_JWT_SECRET: not set; tokens are signed with it"])
     now = int(time.time())

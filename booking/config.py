@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from environs import Env, EnvValidationError
 from marshmallow.validate import OneOf, Range
@@ -40,9 +41,12 @@ class AuthMode(StrEnum):
 
 @dataclass(frozen=True)
 class AuthConfig:
-    """How a caller is known. With jwt, exactly one of secret and public key (PEM) is set."""
+    """How a caller is known. The key that is set, a secret or a public key in PEM, fixes the one
+    algorithm that a token may be signed with (RFC 8725, section 3.1).
+    """
 
     mode: AuthMode
+    jwt_algorithm: str | None = None
     jwt_secret: str | None = None
     jwt_public_key: str | None = None
     jwt_issuer: str | None = None
@@ -154,24 +158,41 @@ def _read_auth(env: Env, *, in_production: bool, faults: list[str]) -> AuthConfi
         )
     if secret and len(secret.encode()) < MIN_SECRET_BYTES:
         faults.append(f"AUTH_JWT_SECRET: must have {MIN_SECRET_BYTES} bytes or more")
+    pem, algorithm = _read_public_key(public_key, faults) if public_key else (None, "HS256")
     return AuthConfig(
         mode=AuthMode(mode),
+        jwt_algorithm=algorithm,
         jwt_secret=secret or None,
-        jwt_public_key=_read_public_key(public_key, faults) if public_key else None,
+        jwt_public_key=pem,
         jwt_issuer=env.str("AUTH_JWT_ISSUER", "") or None,
         jwt_audience=env.str("AUTH_JWT_AUDIENCE", "") or None,
     )
 
 
-def _read_public_key(pem_or_path: str, faults: list[str]) -> str:
-    pem = pem_or_path
+def _read_public_key(pem_or_path: str, faults: list[str]) -> tuple[str | None, str | None]:
     try:
-        if "-----BEGIN" not in pem_or_path:
+        # An environment variable often carries a line's end as two characters.
+        pem = pem_or_path.replace("\\n", "\n")
+        if "-----BEGIN" not in pem:
             pem = Path(pem_or_path).read_text(encoding="ascii")
-        load_pem_public_key(pem.replace("\\n", "\n").encode())
+        algorithm = _algorithm_of(load_pem_public_key(pem.encode()))
     except (OSError, ValueError, UnsupportedAlgorithm):
-        faults.append("AUTH_JWT_PUBLIC_KEY: not a public key in PEM, nor a path to one")
-    return pem.replace("\\n", "\n")
+        faults.append("AUTH_JWT_PUBLIC_KEY: neither a public key in PEM nor a path to one")
+        return None, None
+    if algorithm is None:
+        faults.append("AUTH_JWT_PUBLIC_KEY: must be an RSA, P-256 or Ed25519 key")
+    return pem, algorithm
+
+
+def _algorithm_of(key: Any) -> str | None:
+    """Return the algorithm that a public key is used with (RFC 7518, section 3.1; RFC 8037)."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return "RS256"
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "EdDSA"
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return "ES256"
+    return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -67,6 +67,8 @@ def create_blueprint(slots: SlotService, cursor_key: CursorKey) -> Blueprint:
     def delete_slot(slot_id: str) -> Response:
         read_query(_no_query)
         slots.delete_slot(read_path_id(slot_id, SlotNotFound))
-        return Response(status=204)
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
 
     return blueprint

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Response, request
 from itsdangerous import BadData, URLSafeSerializer
@@ -81,7 +81,9 @@ def page_response(
     if page.next_position is not None:
         next_cursor = cursors.write(parts_of(page.next_position))
         query = urlencode({**request.args.to_dict(), "cursor": next_cursor})
-        headers["Link"] = f'<{request.base_url}?{query}>; rel="next"'
+        # request.base_url would decode a host in Punycode into what no header can carry.
+        address = f"{request.scheme}://{request.host}{quote(request.path)}"
+        headers["Link"] = f'<{address}?{query}>; rel="next"'
     return data_response(
         schema.dump(page.rows, many=True),
         meta={"next_cursor": next_cursor, "limit": limit},

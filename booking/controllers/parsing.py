@@ -48,7 +48,7 @@ def read_object() -> dict[str, Any]:
 
     Raises MalformedRequest, and werkzeug's 413 and 415.
     """
-    body = request.get_data(cache=False)
+    body = request.get_data()
     content_type = request.headers.get("Content-Type", "")
     if (body or content_type) and not _is_json(content_type):
         raise UnsupportedMediaType("The Content-Type must be application/json.")
@@ -62,7 +62,7 @@ def read_body(schema: Schema) -> dict[str, Any]:
 
 def read_no_body(schema: Schema) -> None:
     """Check that nothing was sent, or an object of which the schema knows no field."""
-    if request.content_length or "Transfer-Encoding" in request.headers:
+    if request.get_data():
         load(schema, read_object())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import time
 from typing import Any
 
@@ -23,6 +24,10 @@ class OneLineFormatter(logging.Formatter):
         return "".join(
             char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
         )
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (logging's own name)
+        """Return the trace, indented: a value in it may hold what a client sent."""
+        return textwrap.indent(super().formatException(ei), "    ", lambda _line: True)
 
 
 def logging_config(*, level: str, log_format: str) -> dict[str, Any]:

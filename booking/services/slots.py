@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -9,12 +10,14 @@ from typing import TypedDict, cast
 
 from booking.db.connection import Connection
 from booking.db.database import Database
-from booking.errors import InvalidInput, SlotNotFound, VersionMismatch
+from booking.errors import InvalidInput, SlotNotFound, Unavailable, VersionMismatch
 from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 from booking.repositories import holds, slots
 from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
 from booking.services.paging import Page, page_of
 from booking.uuid7 import uuid7
+
+logger = logging.getLogger(__name__)
 
 IN_THE_FUTURE = "Must be in the future."
 
@@ -73,11 +76,17 @@ class SlotService:
         """Return one slot, past and closed ones too. Raises SlotNotFound.
 
         Seats of lapsed holds are given back first, so that the version tells of them, unless
-        somebody is at work on the slot; they count as free all the same.
+        somebody is at work on the slot or nothing can be written; they count as free all the same.
         """
         slot, unswept_seats = self._db.read(lambda conn: slots.get_slot(conn, slot_id))
-        if unswept_seats and self._expiry.expire_unlocked_holds_of_slot(slot_id).holds:
-            slot, _ = self._db.read(lambda conn: slots.get_slot(conn, slot_id))
+        if not unswept_seats:
+            return slot
+        try:
+            self._expiry.expire_unlocked_holds_of_slot(slot_id)
+        except Unavailable as error:
+            logger.info("lapsed holds of a slot stay unswept: %s", error.detail)
+            return slot
+        slot, _ = self._db.read(lambda conn: slots.get_slot(conn, slot_id))
         return slot
 
     def change_slot(
