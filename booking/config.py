@@ -110,7 +110,7 @@ class Config:
             ),
             db_lock_timeout_ms=env.int("DB_LOCK_TIMEOUT_MS", 2000, validate=Range(1, 600_000)),
             web_concurrency=env.int("WEB_CONCURRENCY", os.cpu_count() or 1, validate=Range(1, 256)),
-            web_threads=env.int("WEB_THREADS", 16, validate=Range(1, 1024)),
+            web_threads=env.int("WEB_THREADS", 128, validate=Range(1, 1024)),
             auth=auth,
             log_level=env.str("LOG_LEVEL", "info", validate=OneOf(LOG_LEVELS)),
             log_format=env.str(

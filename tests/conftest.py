@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -25,6 +26,7 @@ from booking.app import Parts, create_app, create_parts
 from booking.config import Config
 from booking.db.embedded import embedded_postgres
 from booking.db.migrations import migrate
+from tests.apps import Api, running_app
 from tests.factories import make_config
 from tests.servers import LiveServer
 from tests.snapshots import violations_of
@@ -123,6 +125,23 @@ def client(config: Config) -> Iterator[FlaskClient]:
     app = create_app(config)
     yield app.test_client()
     app.extensions["booking"].pool.close()
+
+
+@pytest.fixture
+def start_api(database_url: str) -> Iterator[Callable[..., Api]]:
+    """Start the application in this process with settings of the test's own, for many threads."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Api:
+            return stack.enter_context(running_app(database_url, **settings))
+
+        yield start
+
+
+@pytest.fixture
+def api(start_api: Callable[..., Api]) -> Api:
+    """The application in this process, patient enough for every race."""
+    return start_api()
 
 
 @pytest.fixture(scope="session")
