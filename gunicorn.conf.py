@@ -23,11 +23,15 @@ worker_class = "gthread"
 threads = _config.web_threads
 logconfig_dict = logging_config(level=_config.log_level, log_format=_config.log_format)
 
-# The chain of time limits: lock < statement < pool and connect < this < the proxy in front.
+# A worker that hangs as a whole is replaced after this; the database's limits bound a request.
 timeout = 60
+# Longer than any request takes: lock, statement and pool timeouts and retries together.
 graceful_timeout = 30
-# Longer than the idle time of common proxies would be unsafe, shorter costs them a connection.
+# Longer than proxies keep an idle connection: one that closed first could cut off their request.
 keepalive = 75
+# By itself gunicorn trusts X-Forwarded-Proto from loopback; whom to trust, TRUSTED_PROXIES says.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from booking.config import Config
 from booking.controllers import (
@@ -20,7 +21,7 @@ from booking.db.connection import pool_parameters
 from booking.db.database import Database
 from booking.db.pool import ConnectionPool
 from booking.jobs.sweeper import HoldSweeper
-from booking.middleware import admission, authentication, headers, logs, request_id
+from booking.middleware import admission, authentication, cors, headers, logs, request_id
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
 from booking.services.expiry import ExpiryService
@@ -64,12 +65,18 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__, static_folder=None)
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
+    if config.trusted_proxies:
+        proxies = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign] # as werkzeug documents it
     parts = create_parts(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)
     slot_service = SlotService(parts.db, parts.expiry)
     booking_service = BookingService(
-        parts.db, parts.expiry, hold_ttl_seconds=config.hold_ttl_seconds
+        parts.db,
+        parts.expiry,
+        hold_ttl_seconds=config.hold_ttl_seconds,
+        max_active_holds_per_user=config.max_active_holds_per_user,
     )
 
     request_id.init_app(app)
@@ -78,6 +85,7 @@ def create_app(config: Config) -> Flask:
     admission.init_app(app, web_threads=config.web_threads, exempt=PROBES)
     authentication.init_app(app, config.auth)
     parsing.init_app(app)
+    cors.init_app(app, config.cors_origins)
     problems.init_app(app)
 
     for blueprint in (

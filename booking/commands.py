@@ -89,7 +89,7 @@ def token(config: Config, options: argparse.Namespace) -> int:
 def seed_demo(config: Config, _options: argparse.Namespace) -> int:
     """Add slots and bookings to look at, and print them."""
     with _parts(config) as parts:
-        for line in demo.seed(parts.db, parts.expiry, hold_ttl_seconds=config.hold_ttl_seconds):
+        for line in demo.seed(parts.db, parts.expiry, config):
             print(line)
     return 0
 

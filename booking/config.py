@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,8 @@ from booking.errors import ConfigurationError
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 MIN_SECRET_BYTES = 32
 DATABASE_VARIABLES = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
+# As a browser sends it: scheme, host and port, lower case, nothing behind (RFC 6454, section 6.2).
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -67,6 +70,7 @@ class Config:
     database_url: str | None
     hold_ttl_seconds: float
     expiry_interval_seconds: float
+    max_active_holds_per_user: int
     db_pool_size: int
     db_pool_timeout_seconds: float
     db_statement_timeout_ms: int
@@ -74,6 +78,8 @@ class Config:
     web_concurrency: int
     web_threads: int
     auth: AuthConfig
+    cors_origins: frozenset[str]
+    trusted_proxies: int
     log_level: str
     log_format: str
 
@@ -103,6 +109,9 @@ class Config:
             expiry_interval_seconds=env.float(
                 "EXPIRY_INTERVAL_SECONDS", 30, validate=Range(0, 86_400)
             ),
+            max_active_holds_per_user=env.int(
+                "MAX_ACTIVE_HOLDS_PER_USER", 10, validate=Range(0, 10_000)
+            ),
             db_pool_size=env.int("DB_POOL_SIZE", 8, validate=Range(1, 1000)),
             db_pool_timeout_seconds=env.float("DB_POOL_TIMEOUT_SECONDS", 2, validate=Range(0, 60)),
             db_statement_timeout_ms=env.int(
@@ -112,6 +121,8 @@ class Config:
             web_concurrency=env.int("WEB_CONCURRENCY", os.cpu_count() or 1, validate=Range(1, 256)),
             web_threads=env.int("WEB_THREADS", 128, validate=Range(1, 1024)),
             auth=auth,
+            cors_origins=_read_origins(env, faults),
+            trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=Range(0, 10)),
             log_level=env.str("LOG_LEVEL", "info", validate=OneOf(LOG_LEVELS)),
             log_format=env.str(
                 "LOG_FORMAT", "json" if in_production else "text", validate=OneOf(["json", "text"])
@@ -143,6 +154,17 @@ def _read_database_url(env: Env, *, in_production: bool, faults: list[str]) -> s
     if in_production:
         faults.append("DATABASE_URL: required with APP_ENV=production (or PGHOST and its kind)")
     return None
+
+
+def _read_origins(env: Env, faults: list[str]) -> frozenset[str]:
+    text: str = env.str("CORS_ORIGINS", "")
+    origins = [origin.strip() for origin in text.split(",") if origin.strip()]
+    faults.extend(
+        f"CORS_ORIGINS: {origin!r} is not an origin like https://app.example.com"
+        for origin in origins
+        if not ORIGIN.fullmatch(origin)
+    )
+    return frozenset(origins)
 
 
 def _read_auth(env: Env, *, in_production: bool, faults: list[str]) -> AuthConfig:

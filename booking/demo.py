@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from booking.config import Config
 from booking.db.database import Database
 from booking.models import SlotFilter
 from booking.services.bookings import BookingService, SeatRequest
@@ -21,10 +22,15 @@ DOCTORS = (
 DAYS = 3
 
 
-def seed(db: Database, expiry: ExpiryService, *, hold_ttl_seconds: float) -> Iterator[str]:
+def seed(db: Database, expiry: ExpiryService, config: Config) -> Iterator[str]:
     """Add slots of the coming days with a few bookings, once; yield a line for each."""
     slots = SlotService(db, expiry)
-    bookings = BookingService(db, expiry, hold_ttl_seconds=hold_ttl_seconds)
+    bookings = BookingService(
+        db,
+        expiry,
+        hold_ttl_seconds=config.hold_ttl_seconds,
+        max_active_holds_per_user=config.max_active_holds_per_user,
+    )
     first_name = DOCTORS[0][0]
     wanted = SlotFilter(doctor_name=first_name)
     if slots.list_slots(wanted, status=None, after=None, limit=1).rows:

@@ -18,8 +18,10 @@
     │   ├── SlotStarted
     │   ├── SlotHasBookings
     │   ├── CapacityBelowBooked
+    │   ├── UserSeatLimit
     │   ├── BookingExpired
     │   └── BookingCancelled
+    ├── HoldLimit                    too many holds at a time
     └── Unavailable                  nothing wrong with the request: send it again later
         ├── IdempotencyInProgress
         ├── Overloaded
@@ -32,14 +34,16 @@
         └── NotReady
 
 Two more are not answers to a client: ``ConfigurationError`` stops a start, and
-``IdempotencyKeyTaken`` is how the database says that a key was used before; the booking service
-turns it into a replay.
+``IdempotencyKeyTaken`` and ``HoldPlaceTaken`` are how the database says that another request was
+first; the booking service turns them into a replay and another attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MAX_SHOWN_NAME = 100
 
 
 class DomainError(Exception):
@@ -61,11 +65,13 @@ class FieldError:
 
 
 class InvalidInput(DomainError):
-    """Well-formed, but fields break their rules."""
+    """Well-formed, but fields break their rules. Of a made-up name only the beginning is told."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
-        self.errors = tuple(errors)
+        self.errors = tuple(
+            FieldError(error.field[:MAX_SHOWN_NAME], error.message) for error in errors
+        )
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in self.errors))
 
     @classmethod
     def of(cls, field: str, message: str) -> InvalidInput:
@@ -100,6 +106,12 @@ class IdempotencyKeyTaken(DomainError):
     """A booking of this user bears the key already."""
 
     detail = "A booking of this user bears this idempotency key."
+
+
+class HoldPlaceTaken(DomainError):
+    """Another request of this user took the same place for a hold."""
+
+    detail = "Another hold of this user was first."
 
 
 class Unauthenticated(DomainError):
@@ -168,6 +180,14 @@ class CapacityBelowBooked(Conflict):
     detail = "More seats are booked or held than the new total_capacity."
 
 
+class UserSeatLimit(Conflict):
+    """The slot sets a limit to what one user may have of it."""
+
+    def __init__(self, max_seats_per_user: int) -> None:
+        super().__init__(f"One user may have {max_seats_per_user} seats of this slot at most.")
+        self.max_seats_per_user = max_seats_per_user
+
+
 class BookingExpired(Conflict):
     """The hold lapsed and its seats are back."""
 
@@ -178,6 +198,14 @@ class BookingCancelled(Conflict):
     """The booking was cancelled before."""
 
     detail = "The booking is cancelled."
+
+
+class HoldLimit(DomainError):
+    """The user has as many live holds as one may have at a time."""
+
+    def __init__(self, max_active_holds: int, *, seconds_left: int) -> None:
+        super().__init__(f"One user may have {max_active_holds} holds at a time.")
+        self.seconds_left = seconds_left
 
 
 class Unavailable(DomainError):

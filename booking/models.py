@@ -64,6 +64,7 @@ class Slot:
     duration_minutes: int | None
     total_capacity: int
     remaining_capacity: int
+    max_seats_per_user: int | None
     status: SlotStatus
     version: int
     created_at: datetime
@@ -109,7 +110,17 @@ class Bookability:
     status: SlotStatus
     has_started: bool
     remaining_capacity: int
+    max_seats_per_user: int | None
     lapsed_seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingHold:
+    """A hold that nobody confirmed or cancelled. Lapsed, it has no ``seconds_left`` above 0."""
+
+    slot_id: str
+    is_unswept: bool
+    seconds_left: int
 
 
 @dataclass(frozen=True)

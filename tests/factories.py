@@ -9,13 +9,18 @@ from typing import Any
 
 from booking.config import AppEnv, AuthConfig, AuthMode, Config
 
+# A UUID that nothing bears.
+UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
+
 _DEFAULTS = Config(
     app_env=AppEnv.DEVELOPMENT,
     host="127.0.0.1",
     port=3000,
     database_url=None,
-    hold_ttl_seconds=120,
+    # Longer than any run: no hold lapses but where a test says so.
+    hold_ttl_seconds=3600,
     expiry_interval_seconds=0,
+    max_active_holds_per_user=10,
     db_pool_size=8,
     db_pool_timeout_seconds=2,
     db_statement_timeout_ms=5000,
@@ -23,6 +28,8 @@ _DEFAULTS = Config(
     web_concurrency=1,
     web_threads=128,
     auth=AuthConfig(AuthMode.OPEN),
+    cors_origins=frozenset(),
+    trusted_proxies=0,
     log_level="info",
     log_format="text",
 )

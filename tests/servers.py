@@ -40,6 +40,7 @@ class LiveServer:
             "PORT": str(self.port),
             "WEB_CONCURRENCY": "2",
             "EXPIRY_INTERVAL_SECONDS": "0",
+            "HOLD_TTL_SECONDS": "3600",
             **{name: str(value) for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -59,7 +60,7 @@ class LiveServer:
             try:
                 if requests.get(self.base_url + wait_for, timeout=2).ok:
                     return self
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 pass
             time.sleep(0.05)
         self.stop()

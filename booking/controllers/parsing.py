@@ -35,7 +35,9 @@ _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
 
 def init_app(app: Flask) -> None:
     """Refuse bodies over the limit, read or not."""
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # One more than is taken: of a body in chunks werkzeug reads so much and does not say that more
+    # was to come.
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
 
     @app.before_request
     def refuse_large_body() -> None:
@@ -48,7 +50,7 @@ def read_object() -> dict[str, Any]:
 
     Raises MalformedRequest, and werkzeug's 413 and 415.
     """
-    body = request.get_data()
+    body = _read_bytes()
     content_type = request.headers.get("Content-Type", "")
     if (body or content_type) and not _is_json(content_type):
         raise UnsupportedMediaType("The Content-Type must be application/json.")
@@ -62,7 +64,7 @@ def read_body(schema: Schema) -> dict[str, Any]:
 
 def read_no_body(schema: Schema) -> None:
     """Check that nothing was sent, or an object of which the schema knows no field."""
-    if request.get_data():
+    if _read_bytes():
         load(schema, read_object())
 
 
@@ -115,6 +117,13 @@ def read_if_match() -> Callable[[int], bool] | None:
         if match and not match[1]
     }
     return lambda version: str(version) in tags
+
+
+def _read_bytes() -> bytes:
+    body = request.get_data()
+    if len(body) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _split_tags(value: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,14 @@ from werkzeug.exceptions import HTTPException
 
 from booking import errors
 from booking.controllers.responses import to_json
-from booking.errors import DomainError, InvalidInput, SlotFull, Unauthenticated
+from booking.errors import (
+    DomainError,
+    HoldLimit,
+    InvalidInput,
+    SlotFull,
+    Unauthenticated,
+    UserSeatLimit,
+)
 from booking.middleware.request_id import current_request_id
 
 PROBLEM_TYPE = "application/problem+json"
@@ -49,6 +56,7 @@ PROBLEMS: Mapping[type[DomainError], Problem] = {
     errors.CapacityBelowBooked: Problem(
         409, "CAPACITY_BELOW_BOOKED", "Capacity below what is booked"
     ),
+    errors.UserSeatLimit: Problem(409, "USER_SEAT_LIMIT", "Too many seats for one user"),
     errors.BookingExpired: Problem(409, "BOOKING_EXPIRED", "Hold expired"),
     errors.BookingCancelled: Problem(409, "BOOKING_CANCELLED", "Booking cancelled"),
     errors.VersionMismatch: Problem(412, "VERSION_MISMATCH", "Version mismatch"),
@@ -57,6 +65,7 @@ PROBLEMS: Mapping[type[DomainError], Problem] = {
     errors.IdempotencyInProgress: Problem(
         409, "IDEMPOTENCY_IN_PROGRESS", "Request in progress", retry_after=1
     ),
+    errors.HoldLimit: Problem(429, "HOLD_LIMIT", "Too many holds at a time", retry_after=1),
     errors.Overloaded: Problem(503, "OVERLOADED", "Overloaded", retry_after=1),
     errors.Busy: Problem(503, "BUSY", "Busy", retry_after=1),
     errors.DatabaseUnavailable: Problem(
@@ -101,6 +110,11 @@ def _answer_domain_error(error: DomainError) -> Response:
         ]
     if isinstance(error, SlotFull):
         extension["remaining_capacity"] = error.remaining_capacity
+    if isinstance(error, UserSeatLimit):
+        extension["max_seats_per_user"] = error.max_seats_per_user
+    if isinstance(error, HoldLimit):
+        # When the first of the holds lapses, if none is confirmed or cancelled before.
+        problem = replace(problem, retry_after=error.seconds_left)
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     return _respond(problem, error.detail, extension, headers)
@@ -108,6 +122,9 @@ def _answer_domain_error(error: DomainError) -> Response:
 
 def _answer_http_exception(error: HTTPException) -> Response:
     status = error.code or 500
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # Flask's wrapping of what failed after the view.
+        return _answer_defect(getattr(error, "original_exception", None) or error)
     problem = HTTP_PROBLEMS.get(status) or Problem(
         status, HTTPStatus(status).name, HTTPStatus(status).phrase
     )
@@ -115,7 +132,7 @@ def _answer_http_exception(error: HTTPException) -> Response:
     return _respond(problem, error.description or problem.title, {}, headers)
 
 
-def _answer_defect(error: Exception) -> Response:
+def _answer_defect(error: BaseException) -> Response:
     logger.error("a defect of ours", exc_info=error)
     return _respond(INTERNAL_ERROR, "Something went wrong on our side.", {}, {})
 

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from booking.errors import (
     CapacityBelowBooked,
     DomainError,
+    HoldPlaceTaken,
     IdempotencyKeyTaken,
     SlotHasBookings,
 )
 
 DOMAIN_ERRORS: Mapping[str, type[DomainError]] = {
     "bookings_slot_id_fk": SlotHasBookings,
+    "bookings_user_id_hold_place_pending_uq": HoldPlaceTaken,
     "bookings_user_id_idempotency_key_uq": IdempotencyKeyTaken,
     "slots_remaining_capacity_ck": CapacityBelowBooked,
 }
@@ -29,6 +31,7 @@ INTERNAL = frozenset(
         "booking_events_slot_version_ck",
         "booking_events_type_ck",
         "bookings_failure_reason_ck",
+        "bookings_hold_place_ck",
         "bookings_id_pk",
         "bookings_idempotency_key_ck",
         "bookings_num_seats_ck",
@@ -43,6 +46,7 @@ INTERNAL = frozenset(
         "slots_doctor_name_ck",
         "slots_duration_minutes_ck",
         "slots_id_pk",
+        "slots_max_seats_per_user_ck",
         "slots_specialization_ck",
         "slots_start_time_ck",
         "slots_status_ck",

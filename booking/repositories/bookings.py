@@ -8,7 +8,7 @@ from typing import Any
 
 from booking.db.connection import Connection
 from booking.db.queries import load_queries
-from booking.models import Booking, BookingPosition, BookingStatus
+from booking.models import Booking, BookingPosition, BookingStatus, PendingHold
 
 _queries = load_queries("bookings")
 
@@ -30,11 +30,16 @@ def insert_booking(
     num_seats: int,
     hold_ttl_seconds: float | None,
     idempotency_key: str | None,
+    hold_place: int | None = None,
+    is_seat_limit_checked: bool = False,
 ) -> Booking | None:
     """Take the seats and write the booking; None when the slot does not take it or the key is used.
 
-    ``hold_ttl_seconds`` None confirms at once. Locks the slot until the commit. Raises the driver's
-    UniqueViolation of bookings_user_id_idempotency_key_uq when another with the key commits first.
+    ``hold_ttl_seconds`` None confirms at once; ``hold_place`` is one of the places that limit the
+    user's holds, None where nothing does. A slot with a limit of seats per user takes nothing
+    unless ``is_seat_limit_checked``. Locks the slot until the commit. Raises the driver's
+    UniqueViolation when another commits first with the key (bookings_user_id_idempotency_key_uq) or
+    the place (bookings_user_id_hold_place_pending_uq).
     """
     row = _queries.insert_booking(
         conn,
@@ -43,6 +48,8 @@ def insert_booking(
         user_id=user_id,
         num_seats=num_seats,
         hold_ttl_seconds=hold_ttl_seconds,
+        hold_place=hold_place,
+        is_seat_limit_checked=is_seat_limit_checked,
         idempotency_key=idempotency_key,
     )
     return _booking(row) if row else None
@@ -51,6 +58,24 @@ def insert_booking(
 def is_key_free(conn: Connection, user_id: str, idempotency_key: str) -> bool:
     """Tell whether no request under way claims the user's key."""
     return bool(_queries.is_key_free(conn, user_id=user_id, idempotency_key=idempotency_key))
+
+
+def find_free_hold_place(conn: Connection, user_id: str, max_active_holds: int) -> int | None:
+    """Return a place for one more hold of the user, None where all are taken. Locks nothing."""
+    place: int | None = _queries.find_free_hold_place(
+        conn, user_id=user_id, max_active_holds=max_active_holds
+    )
+    return place
+
+
+def sum_seats_of_user(conn: Connection, slot_id: str, user_id: str) -> int:
+    """Return how many seats of the slot the user has, lapsed holds left out."""
+    return int(_queries.sum_seats_of_user(conn, slot_id=slot_id, user_id=user_id))
+
+
+def list_pending_holds(conn: Connection, user_id: str) -> Sequence[PendingHold]:
+    """Return the user's holds, live and lapsed unswept, in the lock order of their slots."""
+    return [PendingHold(*row) for row in _queries.list_pending_holds(conn, user_id=user_id)]
 
 
 def find_booking(conn: Connection, booking_id: str, owner: str | None) -> FoundBooking | None:

@@ -23,6 +23,7 @@ def insert_slot(
     start_time: datetime,
     duration_minutes: int | None,
     total_capacity: int,
+    max_seats_per_user: int | None = None,
 ) -> Slot | None:
     """Create an open slot with all its seats free; None when the start is not in the future."""
     row = _queries.insert_slot(
@@ -33,6 +34,7 @@ def insert_slot(
         start_time=start_time,
         duration_minutes=duration_minutes,
         total_capacity=total_capacity,
+        max_seats_per_user=max_seats_per_user,
     )
     return _slot(row) if row else None
 
@@ -53,8 +55,8 @@ def get_bookability(conn: Connection, slot_id: str) -> Bookability:
     row = _queries.find_bookability(conn, slot_id=slot_id)
     if row is None:
         raise SlotNotFound
-    status, has_started, remaining_capacity, lapsed_seats = row
-    return Bookability(SlotStatus(status), has_started, remaining_capacity, lapsed_seats)
+    status, *rest = row
+    return Bookability(SlotStatus(status), *rest)
 
 
 def lock_slot(conn: Connection, slot_id: str) -> Slot:
@@ -88,6 +90,7 @@ def update_slot(conn: Connection, slot: Slot) -> Slot:
             start_time=slot.start_time,
             duration_minutes=slot.duration_minutes,
             total_capacity=slot.total_capacity,
+            max_seats_per_user=slot.max_seats_per_user,
             status=slot.status.value,
         )
     )
@@ -159,6 +162,7 @@ def _slot(row: Sequence[Any]) -> Slot:
         duration_minutes,
         total_capacity,
         remaining_capacity,
+        max_seats_per_user,
         status,
         version,
         created_at,
@@ -172,6 +176,7 @@ def _slot(row: Sequence[Any]) -> Slot:
         duration_minutes,
         total_capacity,
         remaining_capacity,
+        max_seats_per_user,
         SlotStatus(status),
         version,
         created_at,

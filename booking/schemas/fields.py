@@ -17,7 +17,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,18}")
 # RFC 3339, section 5.6, with the offset that it requires.
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )
 
 

@@ -9,9 +9,6 @@ from marshmallow import Schema, ValidationError
 
 from booking.errors import FieldError, InvalidInput
 
-# Of a field's name that a client made up, so much is told back.
-MAX_SHOWN_NAME = 100
-
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the loaded fields. Raises InvalidInput, which names each faulty field and its rule."""
@@ -25,7 +22,7 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flatten(messages: Mapping[Any, Any], path: str = "") -> Iterator[FieldError]:
     for name, value in messages.items():
-        field = f"{path}.{name}" if path else str(name)[:MAX_SHOWN_NAME]
+        field = f"{path}.{name}" if path else str(name)
         if isinstance(value, Mapping):
             yield from _flatten(value, field)
         else:

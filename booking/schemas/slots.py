@@ -22,6 +22,7 @@ class SlotOut(Schema):
     duration_minutes = fields.Integer(allow_none=True)
     total_capacity = fields.Integer()
     remaining_capacity = fields.Integer()
+    max_seats_per_user = fields.Integer(allow_none=True)
     status = Choice(SlotStatus)
     version = fields.Integer()
     created_at = Timestamp()
@@ -36,6 +37,7 @@ class SlotCreate(Schema):
     start_time = Timestamp(required=True)
     duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
     total_capacity = Integer(1, MAX_CAPACITY, required=True)
+    max_seats_per_user = Integer(1, MAX_CAPACITY, allow_none=True)
 
 
 class SlotChange(Schema):
@@ -46,6 +48,7 @@ class SlotChange(Schema):
     start_time = Timestamp()
     duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
     total_capacity = Integer(1, MAX_CAPACITY)
+    max_seats_per_user = Integer(1, MAX_CAPACITY, allow_none=True)
     status = Choice(SlotStatus)
 
 

@@ -11,7 +11,8 @@ from booking.errors import (
     BookingExpired,
     BookingNotFound,
     Busy,
-    DomainError,
+    HoldLimit,
+    HoldPlaceTaken,
     IdempotencyInProgress,
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
@@ -20,8 +21,16 @@ from booking.errors import (
     SlotFull,
     SlotNotFound,
     SlotStarted,
+    UserSeatLimit,
 )
-from booking.models import Booking, BookingEvent, BookingPosition, BookingStatus, SlotStatus
+from booking.models import (
+    Bookability,
+    Booking,
+    BookingEvent,
+    BookingPosition,
+    BookingStatus,
+    SlotStatus,
+)
 from booking.repositories import booking_events, bookings, slots
 from booking.repositories.bookings import FoundBooking
 from booking.services.expiry import ExpiryService
@@ -29,8 +38,9 @@ from booking.services.paging import Page, page_of
 from booking.uuid7 import uuid7
 
 # Each further attempt follows a change that others made meanwhile: seats that came back, a booking
-# that moved on. So many in a row mean that this one keeps losing.
-MAX_ATTEMPTS = 10
+# that moved on, a place for a hold that another request of the user took. So many in a row mean
+# that this one keeps losing.
+MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -63,52 +73,101 @@ class Booked:
 class BookingService:
     """The use cases of bookings. ``owner`` is the user who may see a booking, None for any."""
 
-    def __init__(self, db: Database, expiry: ExpiryService, *, hold_ttl_seconds: float) -> None:
+    def __init__(
+        self,
+        db: Database,
+        expiry: ExpiryService,
+        *,
+        hold_ttl_seconds: float,
+        max_active_holds_per_user: int,
+    ) -> None:
         self._db = db
         self._expiry = expiry
         self._hold_ttl_seconds = hold_ttl_seconds
+        self._max_active_holds = max_active_holds_per_user or None
 
     def book_seats(self, wanted: SeatRequest) -> Booked:
         """Take the seats, CONFIRMED at once or PENDING until the hold's expiry.
 
-        One statement where there is room, which locks the slot. A refusal writes nothing.
-        Raises SlotNotFound, SlotClosed, SlotStarted, SlotFull, IdempotencyKeyReused,
-        IdempotencyInProgress, Busy and OutcomeUnknown.
+        One statement where there is room, which locks the slot; one transaction on a slot with a
+        limit per user. A refusal writes nothing. Raises SlotNotFound, SlotClosed, SlotStarted,
+        SlotFull, UserSeatLimit, HoldLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy and
+        OutcomeUnknown.
         """
+        has_seat_limit = False
         for _ in range(MAX_ATTEMPTS):
-            booking = self._insert(wanted)
+            booking = self._insert(wanted, has_seat_limit=has_seat_limit)
             if booking:
                 return Booked(booking, is_replay=False)
             # In this order: had the key's first request committed before the refusal was read, its
             # booking is found.
-            refusal = self._find_refusal(wanted)
+            slot = self._find_bookability(wanted.slot_id)
             replay = self._find_replay(wanted)
             if replay:
                 return Booked(replay, is_replay=True)
-            if refusal:
-                raise refusal
+            if slot is None:
+                raise SlotNotFound
+            self._refuse_or_make_room(wanted, slot)
+            has_seat_limit = slot.max_seats_per_user is not None
         raise Busy
 
-    def _insert(self, wanted: SeatRequest) -> Booking | None:
-        booking_id = uuid7()
+    def _insert(self, wanted: SeatRequest, *, has_seat_limit: bool) -> Booking | None:
+        place = None
+        if wanted.hold and self._max_active_holds:
+            place = self._find_free_hold_place(wanted.user_id, self._max_active_holds)
+            if place is None:
+                return None
         try:
-            return self._db.write(
-                lambda conn: bookings.insert_booking(
-                    conn,
-                    booking_id=booking_id,
-                    slot_id=wanted.slot_id,
-                    user_id=wanted.user_id,
-                    num_seats=wanted.num_seats,
-                    hold_ttl_seconds=self._hold_ttl_seconds if wanted.hold else None,
-                    idempotency_key=wanted.idempotency_key,
+            if has_seat_limit:
+                return self._db.transact(
+                    lambda conn: self._insert_within_seat_limit(conn, wanted, place)
                 )
-            )
-        except IdempotencyKeyTaken:
+            return self._db.write(lambda conn: self._insert_booking(conn, wanted, place))
+        except (IdempotencyKeyTaken, HoldPlaceTaken):
             return None
         except LockTimeout as error:
             if self._is_key_in_progress(wanted):
                 raise IdempotencyInProgress from error
             raise
+
+    def _find_free_hold_place(self, user_id: str, limit: int) -> int | None:
+        return self._db.read(lambda conn: bookings.find_free_hold_place(conn, user_id, limit))
+
+    def _insert_within_seat_limit(
+        self, conn: Connection, wanted: SeatRequest, hold_place: int | None
+    ) -> Booking | None:
+        """Book after the user's seats were added up under the slot's lock.
+
+        The sum is a statement of its own: one that had waited for the lock itself would not see
+        what those before it booked.
+        """
+        limit = slots.lock_slot(conn, wanted.slot_id).max_seats_per_user
+        taken = bookings.sum_seats_of_user(conn, wanted.slot_id, wanted.user_id)
+        if limit is not None and taken + wanted.num_seats > limit:
+            if self._find_by_key(conn, wanted):
+                return None
+            raise UserSeatLimit(limit)
+        return self._insert_booking(conn, wanted, hold_place, is_seat_limit_checked=True)
+
+    def _insert_booking(
+        self,
+        conn: Connection,
+        wanted: SeatRequest,
+        hold_place: int | None,
+        *,
+        is_seat_limit_checked: bool = False,
+    ) -> Booking | None:
+        return bookings.insert_booking(
+            conn,
+            booking_id=uuid7(),
+            slot_id=wanted.slot_id,
+            user_id=wanted.user_id,
+            num_seats=wanted.num_seats,
+            hold_ttl_seconds=self._hold_ttl_seconds if wanted.hold else None,
+            hold_place=hold_place,
+            is_seat_limit_checked=is_seat_limit_checked,
+            idempotency_key=wanted.idempotency_key,
+        )
 
     def _is_key_in_progress(self, wanted: SeatRequest) -> bool:
         key = wanted.idempotency_key
@@ -116,38 +175,50 @@ class BookingService:
             lambda conn: bookings.is_key_free(conn, wanted.user_id, key)
         )
 
-    def _find_refusal(self, wanted: SeatRequest) -> DomainError | None:
-        """Return why the slot does not take the booking, or None where it would by now; lapsed
-        holds that stand in its way are failed.
-        """
+    def _find_bookability(self, slot_id: str) -> Bookability | None:
         try:
-            slot = self._db.read(lambda conn: slots.get_bookability(conn, wanted.slot_id))
-        except SlotNotFound as error:
-            return error
-        if slot.status == SlotStatus.CLOSED:
-            return SlotClosed()
-        if slot.has_started:
-            return SlotStarted()
-        if slot.remaining_capacity < wanted.num_seats:
-            return SlotFull(slot.remaining_capacity)
-        if slot.lapsed_seats:
-            self._expiry.expire_holds_of_slot(wanted.slot_id)
-        return None
-
-    def _find_replay(self, wanted: SeatRequest) -> Booking | None:
-        key = wanted.idempotency_key
-        if key is None:
+            return self._db.read(lambda conn: slots.get_bookability(conn, slot_id))
+        except SlotNotFound:
             return None
 
-        def find(conn: Connection) -> FoundBooking | None:
-            return bookings.find_booking_by_key(conn, wanted.user_id, key)
+    def _refuse_or_make_room(self, wanted: SeatRequest, slot: Bookability) -> None:
+        """Raise why the booking is refused; return where it may succeed by now, with the lapsed
+        holds that stood in its way failed.
+        """
+        if slot.status == SlotStatus.CLOSED:
+            raise SlotClosed
+        if slot.has_started:
+            raise SlotStarted
+        if slot.remaining_capacity < wanted.num_seats:
+            raise SlotFull(slot.remaining_capacity)
+        if slot.lapsed_seats:
+            self._expiry.expire_holds_of_slot(wanted.slot_id)
+        if wanted.hold and self._max_active_holds:
+            self._refuse_or_free_hold_place(wanted.user_id, self._max_active_holds)
 
-        found = self._db.read(find)
+    def _refuse_or_free_hold_place(self, user_id: str, limit: int) -> None:
+        pending = self._db.read(lambda conn: bookings.list_pending_holds(conn, user_id))
+        live = [hold.seconds_left for hold in pending if not hold.is_unswept]
+        if len(live) >= limit:
+            raise HoldLimit(limit, seconds_left=max(1, min(live)))
+        for slot_id in sorted({hold.slot_id for hold in pending if hold.is_unswept}):
+            self._expiry.expire_holds_of_slot(slot_id)
+
+    def _find_replay(self, wanted: SeatRequest) -> Booking | None:
+        if wanted.idempotency_key is None:
+            return None
+        found = self._db.read(lambda conn: self._find_by_key(conn, wanted))
         if found is None:
             return None
         if not wanted.is_answered_by(found.booking):
             raise IdempotencyKeyReused
         return self._settled(found)
+
+    @staticmethod
+    def _find_by_key(conn: Connection, wanted: SeatRequest) -> FoundBooking | None:
+        if wanted.idempotency_key is None:
+            return None
+        return bookings.find_booking_by_key(conn, wanted.user_id, wanted.idempotency_key)
 
     def get_booking(self, booking_id: str, owner: str | None) -> Booking:
         """Return a booking; a lapsed hold is failed and its seats given back first.

@@ -33,6 +33,7 @@ class SlotChanges(TypedDict, total=False):
     start_time: datetime
     duration_minutes: int | None
     total_capacity: int
+    max_seats_per_user: int | None
     status: SlotStatus
 
 
@@ -51,6 +52,7 @@ class SlotService:
         total_capacity: int,
         specialization: str | None = None,
         duration_minutes: int | None = None,
+        max_seats_per_user: int | None = None,
     ) -> Slot:
         """Open a slot with all of its seats free.
 
@@ -66,6 +68,7 @@ class SlotService:
                 start_time=start_time,
                 duration_minutes=duration_minutes,
                 total_capacity=total_capacity,
+                max_seats_per_user=max_seats_per_user,
             )
         )
         if slot is None:

@@ -1,10 +1,11 @@
--- name: insert_booking(booking_id, slot_id, user_id, num_seats, hold_ttl_seconds, idempotency_key)^
+-- name: insert_booking(booking_id, slot_id, user_id, num_seats, hold_ttl_seconds, hold_place, is_seat_limit_checked, idempotency_key)^
 -- Takes the seats and writes the booking with its first event: one statement, one round trip.
 -- hold_ttl_seconds is null for a booking that is confirmed at once. No row comes back when the slot
 -- does not take it, or when the key stands on a booking already; then nothing was locked or written.
 -- Locks the slot, and reads the clock again once it has it: a condition of an UPDATE that waited is
 -- not evaluated again when the row did not change meanwhile. The advisory lock marks the key as in
--- progress and decides nothing.
+-- progress and decides nothing. A slot with a limit per user is left to a transaction that has
+-- locked it and added up the user's seats.
 WITH claimed_key AS MATERIALIZED (
     SELECT
         CASE
@@ -25,6 +26,7 @@ locked_slot AS MATERIALIZED (
     CROSS JOIN claimed_key
     WHERE
         s.id = :slot_id::uuid
+        AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
         AND s.status = 'OPEN'
         AND s.start_time > clock_timestamp()
         AND s.remaining_capacity >= :num_seats::integer
@@ -48,6 +50,7 @@ taken AS (
     WHERE
         s.id = locked_slot.id
         AND s.status = 'OPEN'
+        AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
         AND locked_slot.start_time > clock_timestamp()
         AND s.remaining_capacity >= :num_seats::integer
     RETURNING s.id AS slot_id, s.version AS slot_version, s.updated_at AS taken_at
@@ -55,7 +58,8 @@ taken AS (
 
 booked AS (
     INSERT INTO bookings (
-        id, slot_id, user_id, num_seats, status, expires_at, idempotency_key, created_at, updated_at
+        id, slot_id, user_id, num_seats, status, expires_at, hold_place, idempotency_key,
+        created_at, updated_at
     )
     SELECT
         :booking_id::uuid,
@@ -64,6 +68,7 @@ booked AS (
         :num_seats::integer,
         CASE WHEN :hold_ttl_seconds::float8 IS NULL THEN 'CONFIRMED' ELSE 'PENDING' END,
         taken.taken_at + make_interval(secs => :hold_ttl_seconds::float8),
+        :hold_place::integer,
         :idempotency_key::text,
         taken.taken_at,
         taken.taken_at
@@ -107,6 +112,42 @@ SELECT
     pg_try_advisory_xact_lock(
         hashtextextended(:idempotency_key::text, hashtextextended(:user_id::text, 0))
     );
+
+-- name: find_free_hold_place(user_id, max_active_holds)$
+-- A place for one more hold of the user, null where all are taken. Any of the free ones: requests
+-- that come at once had better not all try the same.
+SELECT place.number
+FROM generate_series(1, :max_active_holds::integer) AS place (number)
+WHERE
+    NOT EXISTS (
+        SELECT 1
+        FROM bookings AS held
+        WHERE
+            held.user_id = :user_id::text
+            AND held.status = 'PENDING'
+            AND held.hold_place = place.number
+    )
+ORDER BY random()
+LIMIT 1;
+
+-- name: sum_seats_of_user(slot_id, user_id)$
+-- The seats of a slot that a user has, booked or held. Exact where the slot is locked.
+SELECT coalesce(sum(num_seats), 0)::integer
+FROM current_bookings
+WHERE
+    slot_id = :slot_id::uuid
+    AND user_id = :user_id::text
+    AND status IN ('PENDING', 'CONFIRMED');
+
+-- name: list_pending_holds(user_id)
+-- A user's holds that were neither confirmed nor cancelled, and those that lapsed unswept among them.
+SELECT
+    slot_id,
+    is_unswept,
+    ceil(extract(EPOCH FROM expires_at - statement_timestamp()))::integer AS seconds_left
+FROM current_bookings
+WHERE user_id = :user_id::text AND (status = 'PENDING' OR is_unswept)
+ORDER BY slot_id, id;
 
 -- name: find_booking(booking_id, owner)^
 -- One booking as it is shown, and whether it is a lapsed hold that stands unswept. owner is null for

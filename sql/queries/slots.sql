@@ -1,8 +1,8 @@
--- name: insert_slot(slot_id, doctor_name, specialization, start_time, duration_minutes, total_capacity)^
+-- name: insert_slot(slot_id, doctor_name, specialization, start_time, duration_minutes, total_capacity, max_seats_per_user)^
 -- Creates a slot, all of its seats free; no row comes back when its start has passed.
 INSERT INTO slots (
     id, doctor_name, specialization, start_time, duration_minutes,
-    total_capacity, remaining_capacity
+    total_capacity, remaining_capacity, max_seats_per_user
 )
 SELECT
     :slot_id::uuid,
@@ -11,11 +11,12 @@ SELECT
     :start_time::timestamptz,
     :duration_minutes::integer,
     :total_capacity::integer,
-    :total_capacity::integer
+    :total_capacity::integer,
+    :max_seats_per_user::integer
 WHERE :start_time::timestamptz > clock_timestamp()
 RETURNING
     id, doctor_name, specialization, start_time, duration_minutes, total_capacity,
-    remaining_capacity, status, version, created_at, updated_at;
+    remaining_capacity, max_seats_per_user, status, version, created_at, updated_at;
 
 -- name: find_slot(slot_id)^
 -- One slot as it is shown, and how many of its seats belong to lapsed holds that stand unswept.
@@ -27,6 +28,7 @@ SELECT
     duration_minutes,
     total_capacity,
     remaining_capacity,
+    max_seats_per_user,
     status,
     version,
     created_at,
@@ -41,6 +43,7 @@ SELECT
     status,
     start_time <= statement_timestamp() AS has_started,
     remaining_capacity,
+    max_seats_per_user,
     unswept_seats
 FROM current_slots
 WHERE id = :slot_id::uuid;
@@ -55,6 +58,7 @@ SELECT
     duration_minutes,
     total_capacity,
     remaining_capacity,
+    max_seats_per_user,
     status,
     version,
     created_at,
@@ -67,7 +71,7 @@ FOR NO KEY UPDATE;
 -- Whether the moment is yet to come, by the database's clock.
 SELECT :moment::timestamptz > clock_timestamp();
 
--- name: update_slot(slot_id, doctor_name, specialization, start_time, duration_minutes, total_capacity, status)^
+-- name: update_slot(slot_id, doctor_name, specialization, start_time, duration_minutes, total_capacity, max_seats_per_user, status)^
 -- Writes an admin's change. Seats that are taken stay taken: remaining_capacity moves with
 -- total_capacity, and its constraint refuses a capacity below what is booked.
 UPDATE slots
@@ -78,13 +82,14 @@ SET
     duration_minutes = :duration_minutes::integer,
     remaining_capacity = remaining_capacity + (:total_capacity::integer - total_capacity),
     total_capacity = :total_capacity::integer,
+    max_seats_per_user = :max_seats_per_user::integer,
     status = :status::text,
     version = version + 1,
     updated_at = clock_timestamp()
 WHERE id = :slot_id::uuid
 RETURNING
     id, doctor_name, specialization, start_time, duration_minutes, total_capacity,
-    remaining_capacity, status, version, created_at, updated_at;
+    remaining_capacity, max_seats_per_user, status, version, created_at, updated_at;
 
 -- name: delete_slot(slot_id)!
 -- Deletes a slot; the foreign key of bookings refuses one that a booking ever named.
@@ -101,6 +106,7 @@ SELECT
     duration_minutes,
     total_capacity,
     remaining_capacity,
+    max_seats_per_user,
     status,
     version,
     created_at,
@@ -132,6 +138,7 @@ SELECT
     duration_minutes,
     total_capacity,
     remaining_capacity,
+    max_seats_per_user,
     status,
     version,
     created_at,

@@ -1,0 +1,32 @@
+"""Lets pages of listed origins read the answers (Fetch standard, section "CORS protocol").
+
+Exact origins, no patterns and no cookies: a page sends its bearer token itself.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-ID"
+EXPOSED_HEADERS = "ETag, Idempotency-Replayed, Link, Location, Retry-After, X-Request-ID"
+PREFLIGHT_SECONDS = 600
+
+
+def init_app(app: Flask, origins: frozenset[str]) -> None:
+    """Answer the listed origins; to any other, and where none is listed, nothing is said."""
+    if not origins:
+        return
+
+    @app.after_request
+    def answer_origin(response: Response) -> Response:
+        response.vary.add("Origin")
+        origin = request.headers.get("Origin")
+        if origin not in origins:
+            return response
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+            response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+        return response
