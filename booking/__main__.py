@@ -18,7 +18,11 @@ from booking.middleware.logs import logging_config
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 when it is done, 1 when not, 2 for a wrong call."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command is not commands.psql:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     try:
         config = Config.from_environment()
         logging.config.dictConfig(
@@ -63,8 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="its life",
     )
     add("seed-demo", commands.seed_demo, "add slots and bookings to look at")
-    psql = add("psql", commands.psql, "open psql on the database, or print how to connect")
-    psql.add_argument("arguments", nargs=argparse.REMAINDER, help="what psql is given")
+    add("psql", commands.psql, "open psql on the database; further arguments are given to it")
     return parser
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import jwt
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from booking import demo, serving
 from booking.app import Parts, create_parts
@@ -96,7 +97,7 @@ def seed_demo(config: Config, _options: argparse.Namespace) -> int:
 
 def psql(config: Config, options: argparse.Namespace) -> int:
     """Run psql on the database, with the arguments given; print its address where there is none."""
-    arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    arguments = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
     with _database(config) as reached:
         program = _find_psql()
         if program is None:
@@ -104,7 +105,11 @@ def psql(config: Config, options: argparse.Namespace) -> int:
             return 0
         # psql answers Ctrl-C by itself: it ends a query, not the session.
         with serving.ignoring_interrupts():
-            command = [program, reached.database_url or "", *arguments]
+            fields = parse_dsn(reached.database_url or "")
+            # Every user of the machine can read the arguments of a process.
+            if password := fields.pop("password", None):
+                os.environ["PGPASSWORD"] = password
+            command = [program, make_dsn(**fields), *arguments]
             return subprocess.run(command, check=False).returncode  # noqa: S603
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from dotenv import load_dotenv
 from environs import Env, EnvValidationError
 from marshmallow.validate import OneOf, Range
 from psycopg2 import ProgrammingError
@@ -91,7 +92,8 @@ class Config:
         together: all faults at once, so that they are mended at once.
         """
         if os.environ.get("APP_ENV") != AppEnv.PRODUCTION:
-            Env().read_env(PROJECT_ROOT / ".env", recurse=False)
+            # Into the process, not into a reader: libpq looks for PGHOST and its kind there.
+            load_dotenv(PROJECT_ROOT / ".env")
         env = Env(eager=False)
         faults: list[str] = []
         app_env = env.str("APP_ENV", AppEnv.DEVELOPMENT, validate=OneOf(list(AppEnv)))

@@ -29,7 +29,7 @@ class Cursors:
         filters = {name: str(value) for name, value in scope.items()}
         self._serializer = URLSafeSerializer(
             secret,
-            salt=f"{request.path}?{urlencode(sorted(filters.items()))}",
+            salt=f"{request.path.lower()}?{urlencode(sorted(filters.items()))}",
             signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"},
         )
 
