@@ -1,0 +1,124 @@
+"""If-Match on a slot's version, compared as RFC 9110 says (sections 8.8.3 and 13.1.1)."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.api.answers import data_of, problem_of
+from tests.api.conftest import Maker
+from tests.factories import UNKNOWN_ID
+
+
+def _change(client: FlaskClient, slot_id: str, *conditions: str) -> tuple[int, str]:
+    response = client.patch(
+        f"/api/admin/slots/{slot_id}",
+        json={"doctor_name": "Dr. Changed"},
+        headers=[("If-Match", condition) for condition in conditions],
+    )
+    if response.status_code != 200:
+        problem_of(response, 412, "VERSION_MISMATCH")
+    return response.status_code, data_of(client.get(f"/api/slots/{slot_id}"))["doctor_name"]
+
+
+# Of a slot at version 2.
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ['"2"'],
+        ["*"],
+        [' "2" '],
+        [" * "],
+        ['"1", "2"'],
+        ['"2","3"'],
+        ['"x" , "2" , "y"'],
+        ['W/"2", "2"'],
+        ['"a,b", "2"'],
+        [', "2",,'],
+        ['"1"', '"2"'],
+        ['"caf\xe9", "2"'],
+    ],
+)
+def test_condition_that_names_the_version_holds(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker, conditions: list[str]
+) -> None:
+    slot = new_slot()
+    new_booking(slot["id"])
+    assert _change(client, slot["id"], *conditions) == (200, "Dr. Changed")
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ['"1"'],
+        ['"3"'],
+        ['W/"2"'],
+        ['w/"2"'],
+        ["2"],
+        ["'2'"],
+        ['"2'],
+        ['2"'],
+        ['""'],
+        [""],
+        ["W/*"],
+        ['"*"'],
+        ['"02"'],
+        ['" 2"'],
+        ['"1", "3"'],
+        ['W/"2", W/"1"'],
+        ['"1,2"'],
+        ['"x, "2"'],
+        ['"1"', 'W/"2"'],
+        ["caf\xe9"],
+    ],
+)
+def test_condition_that_does_not_is_a_mismatch(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker, conditions: list[str]
+) -> None:
+    slot = new_slot()
+    new_booking(slot["id"])
+    assert _change(client, slot["id"], *conditions) == (412, slot["doctor_name"])
+
+
+def test_etag_of_each_answer_is_what_the_next_change_must_name(
+    client: FlaskClient, new_slot: Maker
+) -> None:
+    slot = new_slot()
+    path = f"/api/admin/slots/{slot['id']}"
+    tag = client.get(path).headers["ETag"]
+    for number in range(3):
+        response = client.patch(
+            path, json={"doctor_name": f"Dr. {number}"}, headers={"If-Match": tag}
+        )
+        assert data_of(response)["doctor_name"] == f"Dr. {number}"
+        stale, tag = tag, response.headers["ETag"]
+        assert tag == client.get(f"/api/slots/{slot['id']}").headers["ETag"]
+        response = client.patch(path, json={"status": "CLOSED"}, headers={"If-Match": stale})
+        problem_of(response, 412, "VERSION_MISMATCH")
+
+
+def test_seats_that_left_make_a_condition_stale(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker
+) -> None:
+    slot = new_slot()
+    new_booking(slot["id"])
+    assert _change(client, slot["id"], f'"{slot["version"]}"')[0] == 412
+
+
+def test_a_mismatch_goes_before_what_the_change_would_break(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker
+) -> None:
+    slot = new_slot()
+    new_booking(slot["id"], num_seats=5)
+    response = client.patch(
+        f"/api/admin/slots/{slot['id']}", json={"total_capacity": 1}, headers={"If-Match": '"9"'}
+    )
+    problem_of(response, 412, "VERSION_MISMATCH")
+
+
+@pytest.mark.parametrize("condition", ["*", '"1"'])
+def test_no_slot_is_not_found_whatever_the_condition(client: FlaskClient, condition: str) -> None:
+    response = client.patch(
+        f"/api/admin/slots/{UNKNOWN_ID}", json={}, headers={"If-Match": condition}
+    )
+    problem_of(response, 404, "SLOT_NOT_FOUND")

@@ -1,0 +1,122 @@
+"""What only a real server can be asked: bytes that no client library sends."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+
+import pytest
+
+from booking.controllers.parsing import MAX_BODY_BYTES
+from tests.factories import booking_body, slot_body
+from tests.servers import LiveServer
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def _send(server: LiveServer, request: bytes) -> Answer:
+    """Send bytes as they are and return the first answer: status, headers and body."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        # Refused before all of it was read, the answer is there all the same.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(request)
+        received = b""
+        with suppress(ConnectionResetError):
+            while chunk := connection.recv(65_536):
+                received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), {name.lower(): value for name, value in headers.items()}, body
+
+
+def _post(path: str, headers: list[str], body: bytes) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def _chunked(body: bytes, size: int = 4096) -> bytes:
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+
+
+JSON = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Content-Length: 2", "Content-Length: 3"],
+        ["Content-Length: 2", "Content-Length: 2"],
+        ["Content-Length: 2, 3"],
+        ["Content-Length: 2", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: identity"],
+        ["Transfer-Encoding: chunked, identity"],
+        ["Transfer-Encoding: xchunked"],
+        ["Content-Length: -1"],
+        ["Content-Length: +2"],
+        ["Content-Length: 0x2"],
+        ["Content-Length : 2"],
+        ["Bad Header: x"],
+        [" Folded: x"],
+    ],
+)
+def test_request_that_two_servers_could_read_in_two_ways_is_refused(
+    server: LiveServer, headers: list[str]
+) -> None:
+    status, _, _ = _send(server, _post("/api/bookings", [JSON, *headers], b"{}0\r\n\r\n"))
+    assert status in {400, 501}
+
+
+def test_body_in_chunks_is_taken(server: LiveServer) -> None:
+    body = json.dumps(slot_body(doctor_name="Dr. Chunk")).encode()
+    request = _post("/api/admin/slots", [JSON, "Transfer-Encoding: chunked"], _chunked(body, 7))
+    status, _, answer = _send(server, request)
+    assert status == 201
+    assert json.loads(answer)["data"]["doctor_name"] == "Dr. Chunk"
+
+
+@pytest.mark.parametrize("path", ["/api/bookings", "/api/admin/expire-pending"])
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_body_over_the_limit_is_too_large_with_and_without_a_length(
+    server: LiveServer, path: str, is_chunked: bool
+) -> None:
+    body = json.dumps(booking_body("x")).encode() + b" " * MAX_BODY_BYTES
+    header = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+    sent = _chunked(body) if is_chunked else body
+    status, headers, answer = _send(server, _post(path, [JSON, header], sent))
+    assert status == 413
+    assert headers["content-type"] == "application/problem+json"
+    assert json.loads(answer)["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_unfinished_body_is_no_defect(server: LiveServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(_post("/api/bookings", [JSON, "Content-Length: 50"], b'{"num_'))
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65_536)
+    assert not answer.startswith(b"HTTP/1.1 5")
+    assert "a defect of ours" not in server.log()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/slots/%", "/api/slots/%zz", "/api/slots?%", "/" + "a" * 3000],
+)
+def test_odd_paths_are_problems(server: LiveServer, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    status, headers, answer = _send(server, request.encode("latin-1"))
+    assert status in {404, 422}
+    assert json.loads(answer)["request_id"] == headers["x-request-id"]
+
+
+def test_request_id_cannot_split_the_answer(server: LiveServer) -> None:
+    request = (
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"X-Request-ID: a\rSet-Cookie: x=1\r\n\r\n"
+    )
+    status, headers, _ = _send(server, request)
+    assert status in {200, 400}
+    assert "set-cookie" not in headers
+    assert headers.get("x-request-id", "").count("\r") == 0

@@ -1,0 +1,179 @@
+"""Race 3: confirm against expiry. One wins, by the clock that is read once the locks are had."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+
+import pytest
+
+from tests.apps import Answer, Api
+from tests.failpoints import breakpoint_at
+from tests.rows import SlotRow, has_passed, read_history, read_slot, read_statuses
+from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
+from tests.snapshots import query
+from tests.threads import at_once, background, result
+
+StartApi = Callable[..., Api]
+Act = Callable[[Api, str], Answer]
+
+# A hold must live until its request is seen to wait, and lapse soon after. Where a busy machine
+# takes longer than that, a longer life is tried: the test is of the order of events, not of speed.
+HOLD_LIVES_SECONDS = (0.4, 2, 10)
+
+
+def outlive_hold(start_api: StartApi, url: str, act: Act, lock: str) -> tuple[str, str, Answer]:
+    """Let a request wait for a lock while its hold lapses, and go on with the row unchanged.
+
+    ``lock`` takes the id of the slot or of the booking, whichever it names. Returns the ids of slot
+    and booking, and what was answered.
+    """
+    for seconds in HOLD_LIVES_SECONDS:
+        api = start_api(hold_ttl_seconds=seconds)
+        slot_id = api.create_slot(total_capacity=5)
+        booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+        locked_id = booking_id if lock == LOCK_BOOKING else slot_id
+        with background() as start, holding(url, lock, locked_id) as holder:
+            future: Future[Answer] = start(partial(act, api, booking_id))
+            holder.wait_for_waiters()
+            waited_in_time = not has_passed(url, booking_id)
+            wait_until(partial(has_passed, url, booking_id), "the expiry")
+            holder.rollback()
+            answer = result(future)
+        if waited_in_time:
+            return slot_id, booking_id, answer
+    pytest.fail("no hold lived until its request waited")
+
+
+def assert_expired_once(url: str, slot_id: str, booking_id: str) -> None:
+    assert read_statuses(url, slot_id) == {booking_id: "FAILED"}
+    assert read_history(url, booking_id) == ["HELD", "EXPIRED"]
+    assert read_slot(url, slot_id) == SlotRow(total=5, remaining=5, version=3)
+
+
+def test_confirm_that_waits_until_its_hold_has_lapsed(
+    start_api: StartApi, database_url: str
+) -> None:
+    slot_id, booking_id, answer = outlive_hold(start_api, database_url, Api.confirm, LOCK_BOOKING)
+
+    assert (answer.status, answer.code) == (409, "BOOKING_EXPIRED")
+    assert_expired_once(database_url, slot_id, booking_id)
+
+
+@pytest.mark.parametrize("lock", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "booking"])
+def test_cancel_that_waits_until_its_hold_has_lapsed(
+    start_api: StartApi, database_url: str, lock: str
+) -> None:
+    slot_id, booking_id, answer = outlive_hold(start_api, database_url, Api.cancel, lock)
+
+    assert (answer.status, answer.code) == (409, "BOOKING_EXPIRED")
+    assert_expired_once(database_url, slot_id, booking_id)
+
+
+@pytest.mark.parametrize("act", [Api.confirm, Api.cancel])
+def test_hold_whose_expiry_is_moved_into_the_past_meanwhile(
+    api: Api, database_url: str, act: Act
+) -> None:
+    slot_id = api.create_slot(total_capacity=5)
+    booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+    change = "UPDATE bookings SET expires_at = clock_timestamp() WHERE id = %s"
+
+    with background() as start, holding(database_url, change, booking_id) as holder:
+        future: Future[Answer] = start(lambda: act(api, booking_id))
+        holder.wait_for_waiters()
+        holder.commit()
+        answer = result(future)
+
+    assert (answer.status, answer.code) == (409, "BOOKING_EXPIRED")
+    assert_expired_once(database_url, slot_id, booking_id)
+
+
+def test_confirm_that_meets_the_sweep_of_its_hold(api: Api, database_url: str) -> None:
+    api.expire_pending()
+    slot_id = api.create_slot(total_capacity=5)
+    booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+    query(
+        database_url,
+        "UPDATE bookings SET expires_at = clock_timestamp() WHERE id = %s",
+        booking_id,
+    )
+
+    with (
+        breakpoint_at(database_url, "booking_events", when=of_slot(slot_id)) as stop,
+        background() as start,
+    ):
+        sweep: Future[Answer] = start(api.expire_pending)
+        stop.wait_for_stop()
+        confirm: Future[Answer] = start(lambda: api.confirm(booking_id))
+        stop.wait_for_stop(2)
+        stop.release()
+
+        assert result(sweep).data["seats_restored"] == 2
+        assert result(confirm).code == "BOOKING_EXPIRED"
+    assert_expired_once(database_url, slot_id, booking_id)
+
+
+def test_sweep_that_meets_a_confirmation_made_in_time(
+    start_api: StartApi, database_url: str
+) -> None:
+    for seconds in HOLD_LIVES_SECONDS:
+        api = start_api(hold_ttl_seconds=seconds)
+        api.expire_pending()
+        slot_id = api.create_slot(total_capacity=5)
+        booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+        confirm, sweep = confirm_then_sweep(api, database_url, slot_id, booking_id)
+        if confirm.code != "BOOKING_EXPIRED":
+            break
+
+    assert confirm.data["status"] == "CONFIRMED"
+    assert sweep.data == {"expired": 0, "seats_restored": 0}
+    assert read_statuses(database_url, slot_id) == {booking_id: "CONFIRMED"}
+    assert read_history(database_url, booking_id) == ["HELD", "CONFIRMED"]
+    assert read_slot(database_url, slot_id) == SlotRow(total=5, remaining=3, version=2)
+
+
+def confirm_then_sweep(api: Api, url: str, slot_id: str, booking_id: str) -> tuple[Answer, Answer]:
+    """Keep a confirmation from its commit until its hold has lapsed and a sweep waits for it."""
+    with (
+        breakpoint_at(url, "booking_events", when=of_slot(slot_id)) as stop,
+        background() as start,
+    ):
+        confirm: Future[Answer] = start(lambda: api.confirm(booking_id))
+        stop.wait_for_stop()
+        wait_until(lambda: has_passed(url, booking_id), "the expiry")
+        # It waits for whoever holds what is stale as far as it can see.
+        sweep: Future[Answer] = start(api.expire_pending)
+        stop.wait_for_stop(2)
+        stop.release()
+        return result(confirm), result(sweep)
+
+
+def test_confirmations_and_sweeps_around_the_expiry(api: Api, database_url: str) -> None:
+    slot_id = api.create_slot(total_capacity=100)
+    booking_ids = at_once([lambda: api.make_booking(slot_id, hold=True)] * 30)
+    query(
+        database_url,
+        # They lapse one after the other, while they are being confirmed.
+        "UPDATE bookings SET expires_at = clock_timestamp() + interval '10 ms' * n "
+        "FROM unnest(%s::uuid[]) WITH ORDINALITY AS hold (hold_id, n) WHERE id = hold_id",
+        booking_ids,
+    )
+
+    answers = at_once(
+        [partial(api.confirm, held) for held in booking_ids] + [api.expire_pending] * 3
+    )[: len(booking_ids)]
+    api.expire_pending()
+
+    stored = read_statuses(database_url, slot_id)
+    expected = {None: "CONFIRMED", "BOOKING_EXPIRED": "FAILED"}
+    assert stored == {
+        held: expected[answer.code] for held, answer in zip(booking_ids, answers, strict=True)
+    }
+    confirmed = Counter(stored.values())["CONFIRMED"]
+    assert read_slot(database_url, slot_id).remaining == 100 - confirmed
+
+
+def of_slot(slot_id: str) -> str:
+    return f"NEW.slot_id = '{slot_id}'"

@@ -1,0 +1,231 @@
+"""Each check of sql/checks finds a database that was damaged by hand, and is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as PgConnection  # noqa: N812
+
+from booking.app import create_app
+from booking.config import PROJECT_ROOT
+from booking.repositories.checks import run_checks
+from tests.factories import booking_body, make_config, slot_body
+from tests.snapshots import query
+
+CHECKS = sorted(path.stem for path in (PROJECT_ROOT / "sql" / "checks").glob("*.sql"))
+
+
+@pytest.fixture(scope="module")
+def healthy(new_database: Callable[..., str]) -> Iterator[PgConnection]:
+    """A database of its own with bookings of every history, to be damaged and rolled back."""
+    url = new_database()
+    app = create_app(make_config(database_url=url))
+    client = app.test_client()
+    slot = client.post("/api/admin/slots", json=slot_body(total_capacity=20)).get_json()["data"]
+    ids = {}
+    for user in ("booked", "held", "confirmed", "cancelled", "expired"):
+        body = booking_body(slot["id"], user_id=user, num_seats=2, hold=user != "booked")
+        made = client.post("/api/bookings", json=body, headers={"Idempotency-Key": user})
+        ids[user] = made.get_json()["data"]["id"]
+    assert client.post(f"/api/bookings/{ids['confirmed']}/confirm").status_code == 200
+    assert client.post(f"/api/bookings/{ids['cancelled']}/cancel").status_code == 200
+    query(url, "UPDATE bookings SET expires_at = clock_timestamp() WHERE user_id = 'expired'")
+    assert client.post("/api/admin/expire-pending").get_json()["data"]["expired"] == 1
+    app.extensions["booking"].pool.close()
+    conn = psycopg2.connect(url, options="-c TimeZone=UTC")
+    conn.autocommit = True
+    yield conn
+    conn.close()
+
+
+def _violated(conn: PgConnection, *damage: str) -> dict[str, int]:
+    """Return what the checks find of the damage, which is rolled back."""
+    with conn.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            # Triggers and foreign keys look away, as they do for whoever restores a dump.
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            for statement in damage:
+                cursor.execute(statement)
+            results = run_checks(conn)
+        finally:
+            cursor.execute("ROLLBACK")
+    return {result.name: len(result.violations) for result in results if result.violations}
+
+
+def test_healthy_database_violates_nothing(healthy: PgConnection) -> None:
+    assert _violated(healthy) == {}
+
+
+def test_every_check_is_run(healthy: PgConnection) -> None:
+    with healthy.cursor() as cursor:
+        cursor.execute("BEGIN")
+        names = [result.name for result in run_checks(healthy)]
+        cursor.execute("ROLLBACK")
+    assert names == CHECKS
+
+
+DROP_BOUNDS = "ALTER TABLE slots DROP CONSTRAINT slots_remaining_capacity_ck"
+DROP_TYPES = "ALTER TABLE booking_events DROP CONSTRAINT booking_events_type_ck"
+EVENT = (
+    "INSERT INTO booking_events"
+    " (booking_id, slot_id, type, from_status, to_status, seats, slot_version)"
+    " SELECT b.id, b.slot_id, {}, s.version FROM bookings AS b"
+    " INNER JOIN slots AS s ON b.slot_id = s.id WHERE b.user_id = '{}'"
+)
+# The check that must find it, what is done, and how many rows the check must name.
+DAMAGES: dict[str, tuple[str, list[str], int]] = {
+    "a seat too few": ("seats_add_up", ["UPDATE slots SET remaining_capacity = 13"], 1),
+    "a seat too many": ("seats_add_up", ["UPDATE slots SET remaining_capacity = 15"], 1),
+    "capacity changed alone": ("seats_add_up", ["UPDATE slots SET total_capacity = 30"], 1),
+    "cancelled without a return": (
+        "seats_add_up",
+        ["UPDATE bookings SET status = 'CANCELLED' WHERE user_id = 'booked'"],
+        1,
+    ),
+    "seats of a booking changed": (
+        "seats_move_once",
+        ["UPDATE bookings SET num_seats = 3 WHERE user_id = 'booked'"],
+        1,
+    ),
+    "fewer than none left": (
+        "remaining_capacity_in_bounds",
+        [DROP_BOUNDS, "UPDATE slots SET remaining_capacity = -1"],
+        1,
+    ),
+    "more left than there are": (
+        "remaining_capacity_in_bounds",
+        [DROP_BOUNDS, "UPDATE slots SET remaining_capacity = 21"],
+        1,
+    ),
+    "slot gone": ("bookings_have_slots", ["DELETE FROM slots"], 5),
+    "booking moved to no slot": (
+        "bookings_have_slots",
+        ["UPDATE bookings SET slot_id = gen_random_uuid() WHERE user_id = 'held'"],
+        1,
+    ),
+    "one key twice": (
+        "idempotency_keys_are_unique",
+        [
+            "ALTER TABLE bookings DROP CONSTRAINT bookings_user_id_idempotency_key_uq",
+            "UPDATE bookings SET user_id = 'same', idempotency_key = 'same' WHERE num_seats = 2",
+        ],
+        1,
+    ),
+    "status changed alone": (
+        "history_leads_to_status",
+        ["UPDATE bookings SET status = 'CONFIRMED' WHERE user_id = 'held'"],
+        1,
+    ),
+    "history gone": (
+        "history_leads_to_status",
+        ["DELETE FROM booking_events WHERE type = 'BOOKED'"],
+        1,
+    ),
+    "history without its beginning": (
+        "history_leads_to_status",
+        ["DELETE FROM booking_events WHERE type = 'HELD'"],
+        # The hold that stands has no history left, the three others begin in the middle.
+        4,
+    ),
+    "confirmed after it was cancelled": (
+        "history_leads_to_status",
+        [
+            DROP_TYPES,
+            "ALTER TABLE booking_events DROP CONSTRAINT booking_events_slot_version_ck",
+            EVENT.format("'CONFIRMED', 'PENDING', 'CONFIRMED', 0", "cancelled"),
+            "UPDATE bookings SET status = 'CONFIRMED' WHERE user_id = 'cancelled'",
+        ],
+        1,
+    ),
+    "seats returned twice": (
+        "seats_move_once",
+        [EVENT.format("'CANCELLED', 'PENDING', 'CANCELLED', 2", "cancelled")],
+        1,
+    ),
+    "seats never returned": (
+        "seats_move_once",
+        ["DELETE FROM booking_events WHERE type = 'EXPIRED'"],
+        1,
+    ),
+    "seats never taken": (
+        "seats_move_once",
+        ["DELETE FROM booking_events WHERE type = 'BOOKED'"],
+        1,
+    ),
+    "event of another slot": (
+        "events_belong_to_slots",
+        ["UPDATE booking_events SET slot_id = gen_random_uuid() WHERE type = 'BOOKED'"],
+        1,
+    ),
+    "event of a version to come": (
+        "events_belong_to_slots",
+        ["UPDATE booking_events SET slot_version = 99 WHERE type = 'BOOKED'"],
+        1,
+    ),
+    "two moves of one version": (
+        "events_belong_to_slots",
+        ["UPDATE booking_events SET slot_version = 3 WHERE type IN ('BOOKED', 'CANCELLED')"],
+        3,
+    ),
+    "constraint not validated": (
+        "constraints_are_enforced",
+        ["ALTER TABLE slots ADD CONSTRAINT slots_later_ck CHECK (version < 99) NOT VALID"],
+        1,
+    ),
+    "index not valid": (
+        "constraints_are_enforced",
+        ["UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'slots_id_pk'::regclass"],
+        1,
+    ),
+    "trigger off": (
+        "constraints_are_enforced",
+        ["ALTER TABLE booking_events DISABLE TRIGGER booking_events_append_only"],
+        1,
+    ),
+    "foreign key off": (
+        "constraints_are_enforced",
+        ["ALTER TABLE bookings DISABLE TRIGGER ALL"],
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("check", "damage", "count"), DAMAGES.values(), ids=DAMAGES)
+def test_damage_is_found_by_its_check(
+    healthy: PgConnection, check: str, damage: list[str], count: int
+) -> None:
+    assert _violated(healthy, *damage).get(check) == count
+
+
+def test_every_check_has_its_damage() -> None:
+    assert {check for check, _, _ in DAMAGES.values()} == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE booking_events SET seats = 1",
+        "UPDATE booking_events SET at = at WHERE false",
+        "DELETE FROM booking_events",
+        "DELETE FROM booking_events WHERE id = -1",
+        "TRUNCATE booking_events",
+        "TRUNCATE slots CASCADE",
+    ],
+)
+def test_history_is_only_ever_appended_to(healthy: PgConnection, statement: str) -> None:
+    with healthy.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM booking_events")
+        before = cursor.fetchall()
+        with pytest.raises(psycopg2.errors.RestrictViolation, match="booking_events is only ever"):
+            cursor.execute(statement)
+        cursor.execute("SELECT count(*) FROM booking_events")
+        assert cursor.fetchall() == before
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM slots", "DELETE FROM bookings"])
+def test_what_has_a_history_cannot_be_deleted(healthy: PgConnection, statement: str) -> None:
+    with pytest.raises(psycopg2.IntegrityError), healthy.cursor() as cursor:
+        cursor.execute(statement)

@@ -1,0 +1,173 @@
+"""Expiry in bulk: batches, what others have locked, and seats summed per slot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from booking.app import Parts, create_parts
+from booking.errors import LockTimeout
+from booking.services import expiry
+from tests.factories import make_config
+from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
+from tests.snapshots import query, violations_of
+from tests.threads import background, result
+
+MAKE_SLOT = """
+INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity, version)
+SELECT gen_random_uuid(), 'Dr. Batch', now() + interval '1 day', 50, 50 - %s, 1 + %s
+FROM generate_series(1, %s)
+RETURNING id::text
+"""
+MAKE_HOLDS = """
+WITH made AS (
+    INSERT INTO bookings (id, slot_id, user_id, num_seats, status, expires_at)
+    SELECT gen_random_uuid(), s.id, 'batch-' || n, 1, 'PENDING', now() - interval '1 minute'
+    FROM slots AS s CROSS JOIN generate_series(1, %s) AS n
+    RETURNING id, slot_id, status
+)
+INSERT INTO booking_events (booking_id, slot_id, type, to_status, seats, slot_version)
+SELECT id, slot_id, 'HELD', status, 1, 1 + row_number() OVER (PARTITION BY slot_id)
+FROM made
+"""
+
+
+@pytest.fixture
+def url(new_database: Callable[..., str]) -> Iterator[str]:
+    made = new_database()
+    yield made
+    assert violations_of(made) == {}
+
+
+@pytest.fixture
+def own_parts(url: str) -> Iterator[Parts]:
+    made = create_parts(make_config(database_url=url, db_lock_timeout_ms=300))
+    yield made
+    made.pool.close()
+
+
+def _lapsed(url: str, *, slots: int, holds: int) -> list[str]:
+    """Make slots with so many lapsed holds of one seat each; return the slots' ids."""
+    ids = [slot_id for (slot_id,) in query(url, MAKE_SLOT, holds, holds, slots)]
+    query(url, MAKE_HOLDS, holds)
+    return sorted(ids)
+
+
+def _pending(url: str) -> int:
+    [(count,)] = query(url, "SELECT count(*) FROM bookings WHERE status = 'PENDING'")
+    return int(count)
+
+
+@pytest.mark.parametrize(
+    ("slots", "holds", "max_slots", "max_holds"),
+    [(1, 50, 100, 7), (25, 2, 4, 1000), (10, 5, 3, 4), (5, 3, 1, 1)],
+    ids=["many holds", "many slots", "both", "one at a time"],
+)
+@pytest.mark.parametrize("method", ["sweep", "expire_all"])
+def test_every_hold_is_expired_in_batches(
+    url: str,
+    own_parts: Parts,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    slots: int,
+    holds: int,
+    max_slots: int,
+    max_holds: int,
+) -> None:
+    monkeypatch.setattr(expiry, "MAX_SLOTS_PER_BATCH", max_slots)
+    monkeypatch.setattr(expiry, "MAX_HOLDS_PER_BATCH", max_holds)
+    _lapsed(url, slots=slots, holds=holds)
+    expired = getattr(own_parts.expiry, method)()
+    assert (expired.holds, expired.seats) == (slots * holds, slots * holds)
+    assert _pending(url) == 0
+    assert query(url, "SELECT DISTINCT remaining_capacity FROM slots") == [(50,)]
+
+
+def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Parts) -> None:
+    crowd = 50 * 25
+    assert crowd > expiry.MAX_HOLDS_PER_BATCH
+    _lapsed(url, slots=25, holds=50)
+    assert own_parts.expiry.sweep().holds == crowd
+    assert _pending(url) == 0
+
+
+def test_holds_of_a_slot_that_expire_together_raise_its_version_once(
+    url: str, own_parts: Parts
+) -> None:
+    _lapsed(url, slots=1, holds=10)
+    own_parts.expiry.sweep()
+    assert query(url, "SELECT version, remaining_capacity FROM slots") == [(12, 50)]
+
+
+@pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
+def test_sweep_passes_over_what_is_locked_and_waits_for_nobody(
+    url: str, own_parts: Parts, statement: str
+) -> None:
+    first, _ = _lapsed(url, slots=2, holds=3)
+    [(hold,), *_] = query(url, "SELECT id::text FROM bookings WHERE slot_id = %s", first)
+    locked, left = (first, 3) if statement == LOCK_SLOT else (hold, 1)
+    with holding(url, statement, locked):
+        assert own_parts.expiry.sweep().holds == 6 - left
+        assert _pending(url) == left
+    assert own_parts.expiry.sweep().holds == left
+
+
+@pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
+def test_expire_all_waits_for_what_is_locked(url: str, statement: str) -> None:
+    parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=20_000))
+    first, _ = _lapsed(url, slots=2, holds=3)
+    [(hold,), *_] = query(url, "SELECT id::text FROM bookings WHERE slot_id = %s", first)
+    locked = first if statement == LOCK_SLOT else hold
+    with background() as start, holding(url, statement, locked) as holder:
+        expiring = start(parts.expiry.expire_all)
+        holder.wait_for_waiters()
+        assert not expiring.done()
+        holder.commit()
+        expired = result(expiring)
+    parts.pool.close()
+    assert (expired.holds, expired.seats) == (6, 6)
+    assert _pending(url) == 0
+
+
+def test_expire_all_gives_up_after_the_lock_timeout(url: str, own_parts: Parts) -> None:
+    [slot_id] = _lapsed(url, slots=1, holds=1)
+    with holding(url, LOCK_SLOT, slot_id), pytest.raises(LockTimeout):
+        own_parts.expiry.expire_all()
+    assert _pending(url) == 1
+
+
+def test_hold_that_is_confirmed_meanwhile_is_not_expired(url: str) -> None:
+    parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=20_000))
+    [slot_id] = _lapsed(url, slots=1, holds=1)
+    confirm = "UPDATE bookings SET status = 'CONFIRMED' RETURNING id"
+    with background() as start, holding(url, confirm) as holder:
+        holder.execute(
+            "INSERT INTO booking_events (booking_id, slot_id, type, from_status, to_status, seats)"
+            " SELECT id, slot_id, 'CONFIRMED', 'PENDING', 'CONFIRMED', 0 FROM bookings"
+        )
+        expiring = start(lambda: parts.expiry.expire_holds_of_slot(slot_id))
+        holder.wait_for_waiters()
+        holder.commit()
+        assert result(expiring).holds == 0
+    parts.pool.close()
+
+
+def test_sweeper_sweeps_by_itself_and_stops(url: str) -> None:
+    parts = create_parts(make_config(database_url=url, expiry_interval_seconds=0.05))
+    _lapsed(url, slots=2, holds=2)
+    parts.sweeper.start()
+    parts.sweeper.start()
+    wait_until(lambda: _pending(url) == 0, "the sweep")
+    parts.sweeper.stop()
+    assert "hold-sweeper" not in {thread.name for thread in threading.enumerate()}
+    parts.pool.close()
+
+
+def test_sweeper_of_no_interval_never_starts(
+    own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_parts.expiry, "sweep", lambda: pytest.fail("it swept"))
+    own_parts.sweeper.start()
+    own_parts.sweeper.stop()
