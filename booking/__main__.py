@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         help="its life",
     )
     add("seed-demo", commands.seed_demo, "add slots and bookings to look at")
+    add("openapi", commands.openapi, "print the OpenAPI document, for docs/openapi.json")
     add("psql", commands.psql, "open psql on the database; further arguments are given to it")
     return parser
 

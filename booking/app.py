@@ -12,6 +12,7 @@ from booking.controllers import (
     admin_bookings,
     admin_slots,
     bookings,
+    documentation,
     health,
     parsing,
     problems,
@@ -22,6 +23,7 @@ from booking.db.database import Database
 from booking.db.pool import ConnectionPool
 from booking.jobs.sweeper import HoldSweeper
 from booking.middleware import admission, authentication, cors, headers, logs, request_id
+from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
 from booking.services.expiry import ExpiryService
@@ -94,6 +96,7 @@ def create_app(config: Config) -> Flask:
         admin_bookings.create_blueprint(booking_service, parts.expiry, parts.audit, cursor_key),
         slots.create_blueprint(slot_service, cursor_key),
         bookings.create_blueprint(booking_service, cursor_key),
+        documentation.create_blueprint(lambda: write_document(app)),
     ):
         app.register_blueprint(blueprint)
     return app

@@ -18,12 +18,13 @@ import jwt
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from booking import demo, serving
-from booking.app import Parts, create_parts
+from booking.app import Parts, create_app, create_parts
 from booking.config import PROJECT_ROOT, Config
 from booking.db import migrations
 from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
 from booking.errors import ConfigurationError
 from booking.middleware.authentication import ADMIN_ROLE, USER_ROLE
+from booking.openapi.document import write_document
 from booking.supervise import signals_unwind
 
 EMBEDDED_DIRECTORY = PROJECT_ROOT / ".local" / "postgres"
@@ -92,6 +93,12 @@ def seed_demo(config: Config, _options: argparse.Namespace) -> int:
     with _parts(config) as parts:
         for line in demo.seed(parts.db, parts.expiry, config):
             print(line)
+    return 0
+
+
+def openapi(config: Config, _options: argparse.Namespace) -> int:
+    """Print the OpenAPI document. Needs no database."""
+    print(write_document(create_app(config)), end="")
     return 0
 
 

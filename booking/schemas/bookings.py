@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marshmallow import Schema, fields
+from marshmallow.validate import Equal
 
 from booking.models import BookingStatus, EventType
 from booking.schemas.fields import Boolean, Choice, Integer, Text, Timestamp, Uuid
@@ -14,12 +15,12 @@ MAX_SEATS = 1000
 class BookingOut(Schema):
     """A booking as it is shown."""
 
-    id = fields.String()
-    slot_id = fields.String()
-    user_id = fields.String()
-    num_seats = fields.Integer()
+    id = Uuid()
+    slot_id = Uuid()
+    user_id = Text()
+    num_seats = Integer(1, MAX_SEATS)
     status = Choice(BookingStatus)
-    failure_reason = fields.String(allow_none=True)
+    failure_reason = fields.String(validate=Equal("EXPIRED"), allow_none=True)
     expires_at = Timestamp(allow_none=True)
     created_at = Timestamp()
     updated_at = Timestamp()
@@ -31,7 +32,7 @@ class BookingEventOut(Schema):
     type = Choice(EventType)
     from_status = Choice(BookingStatus, data_key="from", allow_none=True)
     to_status = Choice(BookingStatus, data_key="to")
-    seats = fields.Integer()
+    seats = Integer(0, MAX_SEATS)
     at = Timestamp()
 
 

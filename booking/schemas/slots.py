@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from booking.models import SlotStatus
-from booking.schemas.fields import Choice, Integer, QueryInteger, Text, Timestamp
+from booking.schemas.fields import Choice, Integer, QueryInteger, Text, Timestamp, Uuid
 from booking.schemas.paging import ListQuery
 
 MAX_CAPACITY = 1_000_000
@@ -15,14 +15,14 @@ MAX_DURATION_MINUTES = 10_080
 class SlotOut(Schema):
     """A slot as it is shown."""
 
-    id = fields.String()
-    doctor_name = fields.String()
-    specialization = fields.String(allow_none=True)
+    id = Uuid()
+    doctor_name = Text()
+    specialization = Text(minimum=0, allow_none=True)
     start_time = Timestamp()
-    duration_minutes = fields.Integer(allow_none=True)
-    total_capacity = fields.Integer()
-    remaining_capacity = fields.Integer()
-    max_seats_per_user = fields.Integer(allow_none=True)
+    duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
+    total_capacity = Integer(1, MAX_CAPACITY)
+    remaining_capacity = Integer(0, MAX_CAPACITY)
+    max_seats_per_user = Integer(1, MAX_CAPACITY, allow_none=True)
     status = Choice(SlotStatus)
     version = fields.Integer()
     created_at = Timestamp()
