@@ -91,6 +91,31 @@ def problem_of(error: type[DomainError]) -> Problem | None:
     return next((PROBLEMS[kind] for kind in error.__mro__ if kind in PROBLEMS), None)
 
 
+def problem_of_status(status: int) -> Problem:
+    """Return how the framework's refusal with a status is told."""
+    standard = HTTPStatus(status)
+    return HTTP_PROBLEMS.get(status) or Problem(status, standard.name, standard.phrase)
+
+
+def problem_body(
+    problem: Problem, detail: str, *, instance: str, request_id: str, **extension: Any
+) -> bytes:
+    """Return a problem document, ``instance`` being the path that was asked for."""
+    return to_json(
+        {
+            "type": TYPE_PREFIX + problem.code.lower().replace("_", "-"),
+            "title": problem.title,
+            "status": problem.status,
+            "detail": detail,
+            "instance": quote(instance),
+            "code": problem.code,
+            "request_id": request_id,
+            "retryable": problem.retry_after is not None,
+            **extension,
+        }
+    )
+
+
 def init_app(app: Flask) -> None:
     """Answer every error of the domain, of the framework and of our own making."""
     app.register_error_handler(DomainError, _answer_domain_error)
@@ -121,13 +146,11 @@ def _answer_domain_error(error: DomainError) -> Response:
 
 
 def _answer_http_exception(error: HTTPException) -> Response:
-    status = error.code or 500
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # Flask's wrapping of what failed after the view.
         return _answer_defect(getattr(error, "original_exception", None) or error)
-    problem = HTTP_PROBLEMS.get(status) or Problem(
-        status, HTTPStatus(status).name, HTTPStatus(status).phrase
-    )
+    problem = problem_of_status(status)
     headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     return _respond(problem, error.description or problem.title, {}, headers)
 
@@ -142,15 +165,11 @@ def _respond(
 ) -> Response:
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
-    body = {
-        "type": TYPE_PREFIX + problem.code.lower().replace("_", "-"),
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        "instance": quote(request.path),
-        "code": problem.code,
-        "request_id": current_request_id(),
-        "retryable": problem.retry_after is not None,
+    body = problem_body(
+        problem,
+        detail,
+        instance=request.path,
+        request_id=current_request_id(),
         **extension,
-    }
-    return Response(to_json(body), status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)
+    )
+    return Response(body, status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)

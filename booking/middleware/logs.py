@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import textwrap
 import time
@@ -30,8 +31,21 @@ class OneLineFormatter(logging.Formatter):
         return textwrap.indent(super().formatException(ei), "    ", lambda _line: True)
 
 
+class OneLineJsonFormatter(OrjsonFormatter):
+    """JSON in which nothing that a client sent ends a line, for any reader, or moves a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; what is not printable is escaped (RFC 8259, section 7)."""
+        line = super().format(record)
+        if line.isprintable():
+            return line
+        return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+
+
 def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
     """Return the dictConfig of the whole process, gunicorn's loggers included."""
+    # At DEBUG gunicorn would log what clients send, their queries included.
+    gunicorn_level = "INFO" if level == "debug" else level.upper()
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -42,7 +56,7 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
                 "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
             },
             "json": {
-                "()": OrjsonFormatter,
+                "()": OneLineJsonFormatter,
                 "fmt": "%(levelname)s %(name)s %(message)s %(request_id)s",
                 "timestamp": True,
                 "rename_fields": {"levelname": "level", "name": "logger"},
@@ -59,8 +73,8 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "booking": {"level": level.upper()},
-            "gunicorn": {"level": level.upper()},
-            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            "gunicorn": {"level": gunicorn_level},
+            "gunicorn.error": {"level": gunicorn_level, "handlers": [], "propagate": True},
             "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": False},
         },
     }
