@@ -2,7 +2,7 @@
 -- Creates a slot, all of its seats free; no row comes back when its start has passed.
 INSERT INTO slots (
     id, doctor_name, specialization, start_time, duration_minutes,
-    total_capacity, remaining_capacity, max_seats_per_user
+    total_capacity, remaining_capacity, max_seats_per_user, created_at, updated_at
 )
 SELECT
     :slot_id::uuid,
@@ -12,8 +12,11 @@ SELECT
     :duration_minutes::integer,
     :total_capacity::integer,
     :total_capacity::integer,
-    :max_seats_per_user::integer
-WHERE :start_time::timestamptz > clock_timestamp()
+    :max_seats_per_user::integer,
+    clock.now,
+    clock.now
+FROM (SELECT clock_timestamp() AS now) AS clock
+WHERE :start_time::timestamptz > clock.now
 RETURNING
     id, doctor_name, specialization, start_time, duration_minutes, total_capacity,
     remaining_capacity, max_seats_per_user, status, version, created_at, updated_at;

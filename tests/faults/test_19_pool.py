@@ -81,7 +81,13 @@ def test_pool_is_whole_after_a_thousand_failing_requests(
 
     def fail() -> Counter[str | None]:
         works = refusals * 52 + defects * 6 + [partial(api.book, dying_id)] * 2
-        return Counter(work().code for work in works)
+        codes: Counter[str | None] = Counter()
+        for work in works:
+            codes[work().code] += 1
+            if codes["OVERLOADED"]:
+                # A connection is lost already, and the next ones would wait for it as long.
+                break
+        return codes
 
     with (
         failpoint(database_url, "bookings", DEFECT, when=f"NEW.slot_id = '{failing_id}'"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -325,6 +326,8 @@ class OneSlot(RuleBasedStateMachine):
         return self.api.send("GET", f"{path}?{query_string}", None, {}).data
 
 
+# To find the shortest sequence that fails takes Hypothesis up to five minutes; a pass, seconds.
+@pytest.mark.timeout(600)
 def test_one_slot_is_as_its_model_says(new_database: Callable[..., str]) -> None:
     url = new_database()
     with running_app(url) as running, beside(url) as connection:
@@ -341,6 +344,7 @@ def test_one_slot_is_as_its_model_says(new_database: Callable[..., str]) -> None
                 derandomize=True,
                 database=None,
                 deadline=None,
+                report_multiple_bugs=False,
                 suppress_health_check=[HealthCheck.too_slow],
             ),
         )
