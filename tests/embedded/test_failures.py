@@ -89,7 +89,10 @@ def test_a_killed_server_comes_back_for_its_users(directory: Path) -> None:
 
 def test_the_next_user_puts_a_killed_guard_right(directory: Path) -> None:
     with embedded_postgres(directory) as first:
-        guard(directory).kill()
+        killed = guard(directory)
+        killed.kill()
+        # Whoever comes before it is dead takes the server as it is, which then ends with its guard.
+        killed.wait(30)
         with embedded_postgres(directory) as second:
             assert fetch(second, "SELECT 1") == 1
         # The port stays where it can, so that the user from before goes on.
