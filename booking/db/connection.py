@@ -53,6 +53,9 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
                 "idle_in_transaction_session_timeout": 2 * statement_timeout_ms,
                 "client_connection_check_interval": 1000,
                 "default_transaction_isolation": r"read\ committed",
+                # Only what has one good plan is prepared (db/prepared.py). Left to itself the
+                # server would plan a group of bookings anew each time, for its arrays' length.
+                "plan_cache_mode": "force_generic_plan",
             }
         ),
     }
@@ -83,7 +86,12 @@ _pause = _Pause()
 
 
 class PooledConnection(extensions.connection):
-    """A connection in autocommit that is not attempted right after a failed attempt."""
+    """A connection in autocommit that is not attempted right after a failed attempt.
+
+    ``prepares`` while prepared statements stay with it; ``runs_of_plans`` counts theirs by name.
+    """
+
+    prepares = True
 
     def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
         if _pause.is_on(dsn):
@@ -94,3 +102,4 @@ class PooledConnection(extensions.connection):
             _pause.begin(dsn)
             raise
         self.autocommit = True
+        self.runs_of_plans: dict[str, int] = {}
