@@ -27,6 +27,8 @@ from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
 from booking.services.expiry import ExpiryService
+from booking.services.group_booking import GroupBooking
+from booking.services.group_commit import GroupCommit
 from booking.services.paging import CursorKey
 from booking.services.readiness import ReadinessService
 from booking.services.slots import SlotService
@@ -40,6 +42,8 @@ class Parts:
 
     pool: ConnectionPool
     db: Database
+    slots: SlotService
+    bookings: BookingService
     expiry: ExpiryService
     audit: AuditService
     sweeper: HoldSweeper
@@ -58,8 +62,33 @@ def create_parts(config: Config) -> Parts:
     )
     db = Database(pool)
     expiry = ExpiryService(db)
-    sweeper = HoldSweeper(expiry, interval_seconds=config.expiry_interval_seconds)
-    return Parts(pool, db, expiry, AuditService(db), sweeper)
+    group_booking = GroupBooking(
+        db,
+        expiry,
+        hold_ttl_seconds=config.hold_ttl_seconds,
+        max_active_holds_per_user=config.max_active_holds_per_user,
+    )
+    groups = GroupCommit(
+        group_booking.book_group,
+        max_group_size=config.group_commit_size,
+        # A line stands for the slot's lock, and is waited in no longer.
+        line_seconds=config.db_lock_timeout_ms / 1000,
+        commit_seconds=config.db_pool_timeout_seconds + 2 * config.db_statement_timeout_ms / 1000,
+    )
+    return Parts(
+        pool=pool,
+        db=db,
+        slots=SlotService(db, expiry),
+        bookings=BookingService(
+            db,
+            expiry,
+            groups,
+            max_active_holds_per_user=config.max_active_holds_per_user,
+        ),
+        expiry=expiry,
+        audit=AuditService(db),
+        sweeper=HoldSweeper(expiry, interval_seconds=config.expiry_interval_seconds),
+    )
 
 
 def create_app(config: Config) -> Flask:
@@ -73,13 +102,6 @@ def create_app(config: Config) -> Flask:
     parts = create_parts(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)
-    slot_service = SlotService(parts.db, parts.expiry)
-    booking_service = BookingService(
-        parts.db,
-        parts.expiry,
-        hold_ttl_seconds=config.hold_ttl_seconds,
-        max_active_holds_per_user=config.max_active_holds_per_user,
-    )
 
     request_id.init_app(app)
     logs.init_app(app)
@@ -92,10 +114,10 @@ def create_app(config: Config) -> Flask:
 
     for blueprint in (
         health.create_blueprint(ReadinessService(parts.db)),
-        admin_slots.create_blueprint(slot_service, cursor_key),
-        admin_bookings.create_blueprint(booking_service, parts.expiry, parts.audit, cursor_key),
-        slots.create_blueprint(slot_service, cursor_key),
-        bookings.create_blueprint(booking_service, cursor_key),
+        admin_slots.create_blueprint(parts.slots, cursor_key),
+        admin_bookings.create_blueprint(parts.bookings, parts.expiry, parts.audit, cursor_key),
+        slots.create_blueprint(parts.slots, cursor_key),
+        bookings.create_blueprint(parts.bookings, cursor_key),
         documentation.create_blueprint(lambda: write_document(app)),
     ):
         app.register_blueprint(blueprint)

@@ -91,7 +91,7 @@ def token(config: Config, options: argparse.Namespace) -> int:
 def seed_demo(config: Config, _options: argparse.Namespace) -> int:
     """Add slots and bookings to look at, and print them."""
     with _parts(config) as parts:
-        for line in demo.seed(parts.db, parts.expiry, config):
+        for line in demo.seed(parts):
             print(line)
     return 0
 

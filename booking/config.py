@@ -76,6 +76,7 @@ class Config:
     db_pool_timeout_seconds: float
     db_statement_timeout_ms: int
     db_lock_timeout_ms: int
+    group_commit_size: int
     web_concurrency: int
     web_threads: int
     auth: AuthConfig
@@ -120,6 +121,7 @@ class Config:
                 "DB_STATEMENT_TIMEOUT_MS", 5000, validate=Range(1, 600_000)
             ),
             db_lock_timeout_ms=env.int("DB_LOCK_TIMEOUT_MS", 2000, validate=Range(1, 600_000)),
+            group_commit_size=env.int("GROUP_COMMIT_SIZE", 100, validate=Range(1, 1000)),
             web_concurrency=env.int("WEB_CONCURRENCY", os.cpu_count() or 1, validate=Range(1, 256)),
             web_threads=env.int("WEB_THREADS", 128, validate=Range(1, 1024)),
             auth=auth,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from booking.config import Config
-from booking.db.database import Database
-from booking.models import SlotFilter
-from booking.services.bookings import BookingService, SeatRequest
-from booking.services.expiry import ExpiryService
-from booking.services.slots import SlotService
+from booking.app import Parts
+from booking.models import SeatRequest, SlotFilter
 
 DOCTORS = (
     ("Dr. Asha Rao", "Cardiology", 1, 30),
@@ -22,24 +18,17 @@ DOCTORS = (
 DAYS = 3
 
 
-def seed(db: Database, expiry: ExpiryService, config: Config) -> Iterator[str]:
+def seed(parts: Parts) -> Iterator[str]:
     """Add slots of the coming days with a few bookings, once; yield a line for each."""
-    slots = SlotService(db, expiry)
-    bookings = BookingService(
-        db,
-        expiry,
-        hold_ttl_seconds=config.hold_ttl_seconds,
-        max_active_holds_per_user=config.max_active_holds_per_user,
-    )
     first_name = DOCTORS[0][0]
     wanted = SlotFilter(doctor_name=first_name)
-    if slots.list_slots(wanted, status=None, after=None, limit=1).rows:
+    if parts.slots.list_slots(wanted, status=None, after=None, limit=1).rows:
         yield "The demo's slots are here already."
         return
     morning = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
     for day in range(1, DAYS + 1):
         for name, specialization, capacity, minutes in DOCTORS:
-            slot = slots.create_slot(
+            slot = parts.slots.create_slot(
                 doctor_name=name,
                 specialization=specialization,
                 start_time=morning + timedelta(days=day),
@@ -48,5 +37,5 @@ def seed(db: Database, expiry: ExpiryService, config: Config) -> Iterator[str]:
             )
             taken = capacity // 3
             if taken:
-                bookings.book_seats(SeatRequest(slot.id, "demo-user", taken))
+                parts.bookings.book_seats(SeatRequest(slot.id, "demo-user", taken))
             yield f"{slot.id}  {slot.start_time:%Y-%m-%d %H:%MZ}  {taken}/{capacity}  {name}"

@@ -33,9 +33,8 @@
         ├── OutcomeUnknown
         └── NotReady
 
-Two more are not answers to a client: ``ConfigurationError`` stops a start, and
-``IdempotencyKeyTaken`` and ``HoldPlaceTaken`` are how the database says that another request was
-first; the booking service turns them into a replay and another attempt.
+Two more are not of this tree, for no client is told of them: ``ConfigurationError`` stops a start,
+and ``StatementRejected`` is a defect of ours.
 """
 
 from __future__ import annotations
@@ -100,18 +99,6 @@ class IdempotencyKeyReused(DomainError):
         "This Idempotency-Key was used for a request with another slot_id, num_seats or hold. "
         "Nothing was changed."
     )
-
-
-class IdempotencyKeyTaken(DomainError):
-    """A booking of this user bears the key already."""
-
-    detail = "A booking of this user bears this idempotency key."
-
-
-class HoldPlaceTaken(DomainError):
-    """Another request of this user took the same place for a hold."""
-
-    detail = "Another hold of this user was first."
 
 
 class Unauthenticated(DomainError):
@@ -259,6 +246,12 @@ class OutcomeUnknown(Unavailable):
 
 class NotReady(Unavailable):
     """The server cannot serve bookings now."""
+
+
+class StatementRejected(Exception):
+    """The database rolled a statement back for a reason that no rule of the domain explains: a
+    defect of ours.
+    """
 
 
 class ConfigurationError(Exception):

@@ -92,6 +92,25 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatRequest:
+    """Seats that a user asks for, at once or to hold."""
+
+    slot_id: str
+    user_id: str
+    num_seats: int
+    hold: bool = False
+    idempotency_key: str | None = None
+
+    def is_answered_by(self, booking: Booking) -> bool:
+        """Tell whether the booking is what this request asked for."""
+        return (self.slot_id, self.num_seats, self.hold) == (
+            booking.slot_id,
+            booking.num_seats,
+            booking.was_hold,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class BookingEvent:
     """One change of a booking. ``seats`` is how many moved: out of the slot, or back into it."""
 

@@ -89,13 +89,15 @@ def running_app(database_url: str, **settings: Any) -> Iterator[Api]:
     """Run the application in this process.
 
     Unless ``settings`` say otherwise nothing in it gives up before a test is done: time limits are
-    long, and threads and connections enough for every request of a race.
+    long, and threads and connections enough for every request of a race; and each request races for
+    itself, as if in a process of its own.
     """
     patient: dict[str, Any] = {
         "db_pool_size": 16,
         "db_pool_timeout_seconds": 20,
         "db_lock_timeout_ms": 20_000,
         "db_statement_timeout_ms": 20_000,
+        "group_commit_size": 1,
         "web_threads": 200,
     }
     app = create_app(make_config(database_url=database_url, **(patient | settings)))

@@ -25,6 +25,7 @@ _DEFAULTS = Config(
     db_pool_timeout_seconds=2,
     db_statement_timeout_ms=5000,
     db_lock_timeout_ms=2000,
+    group_commit_size=100,
     web_concurrency=1,
     web_threads=128,
     auth=AuthConfig(AuthMode.OPEN),

@@ -18,11 +18,11 @@ from booking.controllers.parsing import (
 from booking.controllers.responses import data_response
 from booking.errors import BookingNotFound
 from booking.middleware.authentication import Access, allow, current_caller
-from booking.models import Booking, BookingPosition
+from booking.models import Booking, BookingPosition, SeatRequest
 from booking.schemas.bookings import BookingCreate, BookingEventOut, BookingListQuery, BookingOut
 from booking.schemas.loading import load
 from booking.schemas.paging import ListQuery, NoBody, NoQuery
-from booking.services.bookings import BookingService, SeatRequest
+from booking.services.bookings import BookingService
 from booking.services.paging import CursorKey
 
 _no_query = NoQuery()

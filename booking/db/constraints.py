@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from booking.errors import (
     CapacityBelowBooked,
     DomainError,
-    HoldPlaceTaken,
-    IdempotencyKeyTaken,
     SlotHasBookings,
 )
 
 DOMAIN_ERRORS: Mapping[str, type[DomainError]] = {
     "bookings_slot_id_fk": SlotHasBookings,
-    "bookings_user_id_hold_place_pending_uq": HoldPlaceTaken,
-    "bookings_user_id_idempotency_key_uq": IdempotencyKeyTaken,
     "slots_remaining_capacity_ck": CapacityBelowBooked,
 }
 
@@ -39,6 +35,8 @@ INTERNAL = frozenset(
         "bookings_status_expires_at_ck",
         "bookings_status_failure_reason_ck",
         "bookings_user_id_ck",
+        "bookings_user_id_hold_place_pending_uq",
+        "bookings_user_id_idempotency_key_uq",
         "cursor_keys_id_ck",
         "cursor_keys_id_pk",
         "cursor_keys_secret_ck",

@@ -17,7 +17,12 @@ from booking.db.connection import Connection
 from booking.db.failures import domain_error
 from booking.db.pool import ConnectionPool
 from booking.db.transaction import Isolation, transaction
-from booking.errors import ConnectionLost, OutcomeUnknown, TransactionConflict
+from booking.errors import (
+    ConnectionLost,
+    OutcomeUnknown,
+    StatementRejected,
+    TransactionConflict,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +37,8 @@ class Database:
     """A pool of connections and the rules of using one.
 
     Each method lends ``work`` one connection, hands back what it returns, and raises the domain's
-    errors: Overloaded, DatabaseUnavailable, Busy (or LockTimeout), and what a constraint means.
+    errors: Overloaded, DatabaseUnavailable, Busy (or LockTimeout), what a constraint means, and
+    StatementRejected for what means nothing to it.
     ``work`` may run more than once, so it must do nothing that cannot be done again.
     """
 
@@ -74,7 +80,7 @@ class Database:
             except psycopg2.Error as error:
                 meaning = domain_error(error, conn)
                 if meaning is None:
-                    raise
+                    raise StatementRejected(str(error)) from error
                 logger.info("database: %s: %s", type(meaning).__name__, error.pgcode or "no code")
                 raise meaning from error
 

@@ -8,9 +8,33 @@ from typing import Any
 
 from booking.db.connection import Connection
 from booking.db.queries import load_queries
-from booking.models import Booking, BookingPosition, BookingStatus, PendingHold
+from booking.models import (
+    Bookability,
+    Booking,
+    BookingPosition,
+    BookingStatus,
+    PendingHold,
+    SlotStatus,
+)
 
-_queries = load_queries("bookings")
+_PREPARED = frozenset(
+    {"insert_bookings", "explain_refusals", "find_booking", "confirm_booking", "cancel_booking"}
+)
+_queries = load_queries("bookings", prepared=_PREPARED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBooking:
+    """A booking to be made. ``hold_ttl_seconds`` None confirms at once; ``hold_place`` is one of
+    the places that limit the user's holds, None where nothing does.
+    """
+
+    booking_id: str
+    user_id: str
+    num_seats: int
+    hold_ttl_seconds: float | None
+    hold_place: int | None
+    idempotency_key: str | None
 
 
 @dataclass(frozen=True)
@@ -21,38 +45,51 @@ class FoundBooking:
     is_unswept: bool
 
 
-def insert_booking(
+def insert_bookings(
     conn: Connection,
-    *,
-    booking_id: str,
     slot_id: str,
-    user_id: str,
-    num_seats: int,
-    hold_ttl_seconds: float | None,
-    idempotency_key: str | None,
-    hold_place: int | None = None,
+    wanted: Sequence[NewBooking],
+    *,
     is_seat_limit_checked: bool = False,
-) -> Booking | None:
-    """Take the seats and write the booking; None when the slot does not take it or the key is used.
+) -> dict[str, Booking]:
+    """Take the seats and write the bookings, in their order; return those that were made, by id.
 
-    ``hold_ttl_seconds`` None confirms at once; ``hold_place`` is one of the places that limit the
-    user's holds, None where nothing does. A slot with a limit of seats per user takes nothing
-    unless ``is_seat_limit_checked``. Locks the slot until the commit. Raises the driver's
-    UniqueViolation when another commits first with the key (bookings_user_id_idempotency_key_uq) or
-    the place (bookings_user_id_hold_place_pending_uq).
+    Left out is what does not fit, or bears a key or a hold's place that is used or in progress
+    elsewhere. A slot with a limit of seats per user takes nothing unless ``is_seat_limit_checked``.
+    Locks the slot until the commit.
     """
-    row = _queries.insert_booking(
+    rows = _queries.insert_bookings(
         conn,
-        booking_id=booking_id,
         slot_id=slot_id,
-        user_id=user_id,
-        num_seats=num_seats,
-        hold_ttl_seconds=hold_ttl_seconds,
-        hold_place=hold_place,
+        booking_ids=[new.booking_id for new in wanted],
+        user_ids=[new.user_id for new in wanted],
+        num_seats=[new.num_seats for new in wanted],
+        hold_ttl_seconds=[new.hold_ttl_seconds for new in wanted],
+        hold_places=[new.hold_place for new in wanted],
+        idempotency_keys=[new.idempotency_key for new in wanted],
         is_seat_limit_checked=is_seat_limit_checked,
-        idempotency_key=idempotency_key,
     )
-    return _booking(row) if row else None
+    return {row[0]: _booking(row) for row in rows}
+
+
+def explain_refusals(
+    conn: Connection, slot_id: str, wanted: Sequence[tuple[str, str | None]]
+) -> tuple[Bookability | None, Sequence[FoundBooking | None]]:
+    """Return, as of one moment, what the slot takes and what bears each user's key.
+
+    ``wanted`` is of user ids and keys; the slot is None where there is none. Locks nothing.
+    """
+    rows = list(
+        _queries.explain_refusals(
+            conn,
+            slot_id=slot_id,
+            user_ids=[user_id for user_id, _ in wanted],
+            idempotency_keys=[key for _, key in wanted],
+        )
+    )
+    status, *rest = rows[0][10:]
+    slot = None if status is None else Bookability(SlotStatus(status), *rest)
+    return slot, [_found(row[:10]) if row[0] else None for row in rows]
 
 
 def is_key_free(conn: Connection, user_id: str, idempotency_key: str) -> bool:
@@ -60,17 +97,25 @@ def is_key_free(conn: Connection, user_id: str, idempotency_key: str) -> bool:
     return bool(_queries.is_key_free(conn, user_id=user_id, idempotency_key=idempotency_key))
 
 
-def find_free_hold_place(conn: Connection, user_id: str, max_active_holds: int) -> int | None:
-    """Return a place for one more hold of the user, None where all are taken. Locks nothing."""
-    place: int | None = _queries.find_free_hold_place(
-        conn, user_id=user_id, max_active_holds=max_active_holds
+def wait_for_key(conn: Connection, user_id: str, idempotency_key: str) -> None:
+    """Wait until no request under way claims the user's key. Holds no other lock."""
+    _queries.wait_for_key(conn, user_id=user_id, idempotency_key=idempotency_key)
+
+
+def list_free_hold_places(
+    conn: Connection, user_ids: Sequence[str], max_active_holds: int
+) -> dict[str, list[int]]:
+    """Return the places that holds of these users may take, in no order. Locks nothing."""
+    return dict(
+        _queries.list_free_hold_places(
+            conn, user_ids=list(user_ids), max_active_holds=max_active_holds
+        )
     )
-    return place
 
 
-def sum_seats_of_user(conn: Connection, slot_id: str, user_id: str) -> int:
-    """Return how many seats of the slot the user has, lapsed holds left out."""
-    return int(_queries.sum_seats_of_user(conn, slot_id=slot_id, user_id=user_id))
+def sum_seats_of_users(conn: Connection, slot_id: str, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many seats of the slot each user has, lapsed holds left out."""
+    return dict(_queries.sum_seats_of_users(conn, slot_id=slot_id, user_ids=list(user_ids)))
 
 
 def list_pending_holds(conn: Connection, user_id: str) -> Sequence[PendingHold]:
@@ -81,15 +126,6 @@ def list_pending_holds(conn: Connection, user_id: str) -> Sequence[PendingHold]:
 def find_booking(conn: Connection, booking_id: str, owner: str | None) -> FoundBooking | None:
     """Return one booking of ``owner``, or of anybody where that is None."""
     return _found(_queries.find_booking(conn, booking_id=booking_id, owner=owner))
-
-
-def find_booking_by_key(
-    conn: Connection, user_id: str, idempotency_key: str
-) -> FoundBooking | None:
-    """Return the booking that bears the user's key."""
-    return _found(
-        _queries.find_booking_by_key(conn, user_id=user_id, idempotency_key=idempotency_key)
-    )
 
 
 def confirm_booking(conn: Connection, booking_id: str, owner: str | None) -> Booking | None:

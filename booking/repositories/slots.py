@@ -9,9 +9,9 @@ from typing import Any
 from booking.db.connection import Connection
 from booking.db.queries import load_queries
 from booking.errors import SlotNotFound
-from booking.models import Bookability, Slot, SlotFilter, SlotPosition, SlotStatus
+from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 
-_queries = load_queries("slots")
+_queries = load_queries("slots", prepared=frozenset({"find_slot"}))
 
 
 def insert_slot(
@@ -48,15 +48,6 @@ def get_slot(conn: Connection, slot_id: str) -> tuple[Slot, int]:
     if row is None:
         raise SlotNotFound
     return _slot(row[:-1]), row[-1]
-
-
-def get_bookability(conn: Connection, slot_id: str) -> Bookability:
-    """Return why the slot takes a booking or not. Locks nothing. Raises SlotNotFound."""
-    row = _queries.find_bookability(conn, slot_id=slot_id)
-    if row is None:
-        raise SlotNotFound
-    status, *rest = row
-    return Bookability(SlotStatus(status), *rest)
 
 
 def lock_slot(conn: Connection, slot_id: str) -> Slot:

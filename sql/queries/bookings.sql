@@ -1,80 +1,149 @@
--- name: insert_booking(booking_id, slot_id, user_id, num_seats, hold_ttl_seconds, hold_place, is_seat_limit_checked, idempotency_key)^
--- Takes the seats and writes the booking with its first event: one statement, one round trip.
--- hold_ttl_seconds is null for a booking that is confirmed at once. No row comes back when the slot
--- does not take it, or when the key stands on a booking already; then nothing was locked or written.
--- Locks the slot, and reads the clock again once it has it: a condition of an UPDATE that waited is
--- not evaluated again when the row did not change meanwhile. The advisory lock marks the key as in
--- progress and decides nothing. A slot with a limit per user is left to a transaction that has
--- locked it and added up the user's seats.
-WITH claimed_key AS MATERIALIZED (
+-- name: insert_bookings(slot_id, booking_ids, user_ids, num_seats, hold_ttl_seconds, hold_places, idempotency_keys, is_seat_limit_checked)
+-- Takes seats of one slot for a group of requests, in their order, and writes the bookings with their
+-- first events: one statement, one lock, one commit. Each request takes its seats where they still
+-- fit; one that does not leaves what is there to those behind it. hold_ttl_seconds is null for a booking that
+-- is confirmed at once. No row comes back for a request that the slot does not take or whose key
+-- stands on a booking already; where that is so for all of them, nothing was locked or written.
+-- Locks the slot, and reads the clock again once it has it: a condition of a statement that waited is
+-- not evaluated again when the row did not change meanwhile. The advisory lock marks a key as in
+-- progress; a request that does not get it is left out, so that the slot need not wait, locked, for
+-- whoever has it. That a key is used once rests on its constraint alone. A slot with a limit per user is left to a transaction that has
+-- locked it and added up its users' seats.
+WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT
-        CASE
-            WHEN :idempotency_key::text IS NOT NULL
-                THEN pg_try_advisory_xact_lock(
-                    hashtextextended(
-                        :idempotency_key::text, hashtextextended(:user_id::text, 0)
-                    )
-                )
-        END AS is_first
+        asked.ordinal,
+        asked.booking_id,
+        asked.user_id,
+        asked.num_seats,
+        asked.hold_ttl_seconds,
+        asked.hold_place,
+        asked.idempotency_key,
+        (
+            asked.idempotency_key IS NULL
+            OR pg_try_advisory_xact_lock(
+                hashtextextended(asked.idempotency_key, hashtextextended(asked.user_id, 0))
+            )
+        )
+        AND NOT EXISTS (
+            SELECT 1
+            FROM bookings AS used
+            WHERE
+                used.user_id = asked.user_id
+                AND used.idempotency_key = asked.idempotency_key
+        ) AS is_bookable
+    FROM
+        unnest(
+            :booking_ids::text[]::uuid[],
+            :user_ids::text[],
+            :num_seats::integer[],
+            :hold_ttl_seconds::float8[],
+            :hold_places::integer[],
+            :idempotency_keys::text[]
+        ) WITH ORDINALITY AS asked (
+            booking_id, user_id, num_seats, hold_ttl_seconds, hold_place, idempotency_key, ordinal
+        )
+),
+
+line AS MATERIALIZED (
+    SELECT
+        array_agg(ordinal ORDER BY ordinal) AS ordinals,
+        array_agg(num_seats ORDER BY ordinal) AS num_seats,
+        min(num_seats) AS fewest_seats
+    FROM wanted
+    WHERE is_bookable
 ),
 
 locked_slot AS MATERIALIZED (
     SELECT
         s.id,
-        s.start_time
+        s.start_time,
+        s.remaining_capacity
     FROM slots AS s
-    CROSS JOIN claimed_key
+    CROSS JOIN line
     WHERE
         s.id = :slot_id::uuid
         AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
         AND s.status = 'OPEN'
         AND s.start_time > clock_timestamp()
-        AND s.remaining_capacity >= :num_seats::integer
-        AND NOT EXISTS (
-            SELECT 1
-            FROM bookings AS used
-            WHERE
-                used.user_id = :user_id::text
-                AND used.idempotency_key = :idempotency_key::text
-        )
+        AND s.remaining_capacity >= line.fewest_seats
     FOR NO KEY UPDATE OF s
 ),
 
-taken AS (
-    UPDATE slots AS s
-    SET
-        remaining_capacity = s.remaining_capacity - :num_seats::integer,
-        version = s.version + 1,
-        updated_at = clock_timestamp()
+moment AS MATERIALIZED (
+    SELECT
+        locked_slot.id AS slot_id,
+        locked_slot.start_time,
+        locked_slot.remaining_capacity,
+        clock_timestamp() AS at
     FROM locked_slot
-    WHERE
-        s.id = locked_slot.id
-        AND s.status = 'OPEN'
-        AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
-        AND locked_slot.start_time > clock_timestamp()
-        AND s.remaining_capacity >= :num_seats::integer
-    RETURNING s.id AS slot_id, s.version AS slot_version, s.updated_at AS taken_at
 ),
 
+fitted (place_in_line, seats_left, is_taken) AS (
+    SELECT
+        0,
+        moment.remaining_capacity,
+        FALSE
+    FROM moment
+    WHERE moment.start_time > moment.at
+    UNION ALL
+    SELECT
+        fitted.place_in_line + 1,
+        fitted.seats_left - CASE WHEN fit.is_taken THEN fit.num_seats ELSE 0 END,
+        fit.is_taken
+    FROM fitted
+    CROSS JOIN line
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                line.num_seats[fitted.place_in_line + 1] AS num_seats,
+                line.num_seats[fitted.place_in_line + 1] <= fitted.seats_left AS is_taken
+        ) AS fit
+    WHERE fitted.place_in_line < cardinality(line.num_seats)
+),
+
+-- In one order for all: two groups that hold places for the same users wait for each other one way.
 booked AS (
     INSERT INTO bookings (
         id, slot_id, user_id, num_seats, status, expires_at, hold_place, idempotency_key,
         created_at, updated_at
     )
     SELECT
-        :booking_id::uuid,
-        taken.slot_id,
-        :user_id::text,
-        :num_seats::integer,
-        CASE WHEN :hold_ttl_seconds::float8 IS NULL THEN 'CONFIRMED' ELSE 'PENDING' END,
-        taken.taken_at + make_interval(secs => :hold_ttl_seconds::float8),
-        :hold_place::integer,
-        :idempotency_key::text,
-        taken.taken_at,
-        taken.taken_at
-    FROM taken
+        wanted.booking_id,
+        moment.slot_id,
+        wanted.user_id,
+        wanted.num_seats,
+        CASE WHEN wanted.hold_ttl_seconds IS NULL THEN 'CONFIRMED' ELSE 'PENDING' END,
+        moment.at + make_interval(secs => wanted.hold_ttl_seconds),
+        wanted.hold_place,
+        wanted.idempotency_key,
+        moment.at,
+        moment.at
+    FROM fitted
+    CROSS JOIN line
+    CROSS JOIN moment
+    INNER JOIN wanted ON line.ordinals[fitted.place_in_line] = wanted.ordinal
+    WHERE fitted.is_taken
+    ORDER BY wanted.user_id, wanted.hold_place
+    ON CONFLICT DO NOTHING
     RETURNING
         id, slot_id, user_id, num_seats, status, failure_reason, expires_at, created_at, updated_at
+),
+
+taken AS (
+    UPDATE slots AS s
+    SET
+        remaining_capacity = s.remaining_capacity - sold.num_seats,
+        version = s.version + sold.bookings,
+        updated_at = sold.at
+    FROM (
+        SELECT
+            sum(num_seats)::integer AS num_seats,
+            count(*) AS bookings,
+            min(created_at) AS at
+        FROM booked
+    ) AS sold
+    WHERE s.id = :slot_id::uuid AND sold.bookings > 0
+    RETURNING s.version - sold.bookings AS version_before
 ),
 
 logged AS (
@@ -88,9 +157,10 @@ logged AS (
         NULL,
         booked.status,
         booked.num_seats,
-        taken.slot_version,
-        taken.taken_at
+        taken.version_before + row_number() OVER (ORDER BY wanted.ordinal),
+        booked.created_at
     FROM booked
+    INNER JOIN wanted ON booked.id = wanted.booking_id
     CROSS JOIN taken
 )
 
@@ -106,6 +176,46 @@ SELECT
     updated_at
 FROM booked;
 
+-- name: explain_refusals(slot_id, user_ids, idempotency_keys)
+-- Why requests for seats of a slot were not booked, all as of one moment: for each, in their order, the
+-- booking that bears its key, and the slot as it is shown. Had the first request of a key committed
+-- before the slot is seen as full, its booking is seen too. Reads only: a flood of refusals locks and writes nothing.
+WITH seen_slot AS MATERIALIZED (
+    SELECT
+        id,
+        status,
+        start_time <= statement_timestamp() AS has_started,
+        remaining_capacity,
+        max_seats_per_user,
+        unswept_seats
+    FROM current_slots
+    WHERE id = :slot_id::uuid
+)
+
+SELECT
+    bearer.id,
+    bearer.slot_id,
+    bearer.user_id,
+    bearer.num_seats,
+    bearer.status,
+    bearer.failure_reason,
+    bearer.expires_at,
+    bearer.created_at,
+    bearer.updated_at,
+    bearer.is_unswept,
+    seen_slot.status AS slot_status,
+    seen_slot.has_started,
+    seen_slot.remaining_capacity,
+    seen_slot.max_seats_per_user,
+    seen_slot.unswept_seats
+FROM
+    unnest(:user_ids::text[], :idempotency_keys::text[])
+    WITH ORDINALITY AS asked (user_id, idempotency_key, ordinal)
+LEFT JOIN current_bookings AS bearer
+    ON asked.user_id = bearer.user_id AND asked.idempotency_key = bearer.idempotency_key
+LEFT JOIN seen_slot ON TRUE
+ORDER BY asked.ordinal;
+
 -- name: is_key_free(user_id, idempotency_key)$
 -- Whether no transaction under way claims the key. Decides nothing but which refusal is told.
 SELECT
@@ -113,31 +223,43 @@ SELECT
         hashtextextended(:idempotency_key::text, hashtextextended(:user_id::text, 0))
     );
 
--- name: find_free_hold_place(user_id, max_active_holds)$
--- A place for one more hold of the user, null where all are taken. Any of the free ones: requests
--- that come at once had better not all try the same.
-SELECT place.number
-FROM generate_series(1, :max_active_holds::integer) AS place (number)
+-- name: wait_for_key(user_id, idempotency_key)^
+-- Waits until no transaction under way claims the key, with no lock of a slot held meanwhile.
+SELECT
+    pg_advisory_xact_lock(
+        hashtextextended(:idempotency_key::text, hashtextextended(:user_id::text, 0))
+    );
+
+-- name: list_free_hold_places(user_ids, max_active_holds)
+-- For each of these users the places that one more hold of theirs may take, in no order: requests that
+-- come at once had better not all try the same.
+SELECT
+    holder.user_id,
+    array_agg(place.number ORDER BY random()) AS places
+FROM (SELECT DISTINCT unnest(:user_ids::text[]) AS user_id) AS holder
+CROSS JOIN generate_series(1, :max_active_holds::integer) AS place (number)
 WHERE
     NOT EXISTS (
         SELECT 1
         FROM bookings AS held
         WHERE
-            held.user_id = :user_id::text
+            held.user_id = holder.user_id
             AND held.status = 'PENDING'
             AND held.hold_place = place.number
     )
-ORDER BY random()
-LIMIT 1;
+GROUP BY holder.user_id;
 
--- name: sum_seats_of_user(slot_id, user_id)$
--- The seats of a slot that a user has, booked or held. Exact where the slot is locked.
-SELECT coalesce(sum(num_seats), 0)::integer
+-- name: sum_seats_of_users(slot_id, user_ids)
+-- The seats of a slot that each of these users has, booked or held. Exact where the slot is locked.
+SELECT
+    user_id,
+    sum(num_seats)::integer AS seats
 FROM current_bookings
 WHERE
     slot_id = :slot_id::uuid
-    AND user_id = :user_id::text
-    AND status IN ('PENDING', 'CONFIRMED');
+    AND user_id = any(:user_ids::text[])
+    AND status IN ('PENDING', 'CONFIRMED')
+GROUP BY user_id;
 
 -- name: list_pending_holds(user_id)
 -- A user's holds that were neither confirmed nor cancelled, and those that lapsed unswept among them.
@@ -165,22 +287,6 @@ SELECT
     is_unswept
 FROM current_bookings
 WHERE id = :booking_id::uuid AND (:owner::text IS NULL OR user_id = :owner::text);
-
--- name: find_booking_by_key(user_id, idempotency_key)^
--- The booking that bears the user's key, as find_booking shows it.
-SELECT
-    id,
-    slot_id,
-    user_id,
-    num_seats,
-    status,
-    failure_reason,
-    expires_at,
-    created_at,
-    updated_at,
-    is_unswept
-FROM current_bookings
-WHERE user_id = :user_id::text AND idempotency_key = :idempotency_key::text;
 
 -- name: confirm_booking(booking_id, owner)^
 -- Confirms a hold that has not lapsed when its lock is had: the clock is read after the wait. Locks

@@ -40,17 +40,6 @@ SELECT
 FROM current_slots
 WHERE id = :slot_id::uuid;
 
--- name: find_bookability(slot_id)^
--- Why a slot takes a booking or not. Reads only: a flood of refusals locks and writes nothing.
-SELECT
-    status,
-    start_time <= statement_timestamp() AS has_started,
-    remaining_capacity,
-    max_seats_per_user,
-    unswept_seats
-FROM current_slots
-WHERE id = :slot_id::uuid;
-
 -- name: lock_slot(slot_id)^
 -- Locks the slot for the transaction and reads it as it is stored.
 SELECT

@@ -171,6 +171,8 @@ def test_reply_of_the_database_that_the_network_lost(
 ) -> None:
     with running_app(proxied_url) as api:
         slot_id = api.create_slot(total_capacity=5)
+        # The statement is prepared then: the reply that is lost is that of its execution.
+        api.make_booking(api.create_slot())
 
         database_proxy.lose_replies()
         lost = api.book(slot_id, **keyed)

@@ -16,7 +16,6 @@ from booking.errors import (
     ConnectionLost,
     DatabaseUnavailable,
     DomainError,
-    IdempotencyKeyTaken,
     LockTimeout,
     TransactionConflict,
 )
@@ -104,7 +103,3 @@ def test_any_error_of_a_closed_connection_is_its_loss(database_url: str) -> None
     error = _raised(conn, errorcodes.DIVISION_BY_ZERO)
     conn.close()
     assert type(domain_error(error, conn)) is ConnectionLost
-
-
-def test_a_key_that_is_taken_is_not_told_to_clients() -> None:
-    assert DOMAIN_ERRORS["bookings_user_id_idempotency_key_uq"] is IdempotencyKeyTaken

@@ -8,12 +8,10 @@ import pytest
 
 from booking import errors
 from booking.controllers.problems import HTTP_PROBLEMS, INTERNAL_ERROR, PROBLEMS, problem_of
-from booking.errors import DomainError, HoldPlaceTaken, IdempotencyKeyTaken
+from booking.errors import DomainError
 
 Kind = type[DomainError]
 
-# Turned into something else before it could reach a client; if it did, it would be a defect.
-NEVER_TOLD: set[Kind] = {HoldPlaceTaken, IdempotencyKeyTaken}
 # Only their kinds are raised.
 ABSTRACT: set[Kind] = {DomainError, errors.Conflict, errors.Unavailable}
 
@@ -34,16 +32,11 @@ def test_the_tree_is_the_one_that_is_drawn() -> None:
     assert len(KINDS) > 20
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ABSTRACT | NEVER_TOLD])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ABSTRACT])
 def test_every_domain_error_is_told(kind: Kind) -> None:
     problem = problem_of(kind)
     assert problem is not None
     assert 400 <= problem.status <= 599
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind in NEVER_TOLD])
-def test_what_is_internal_is_not_told(kind: Kind) -> None:
-    assert problem_of(kind) is None
 
 
 def test_every_problem_is_of_an_error_that_exists() -> None:
