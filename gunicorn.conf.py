@@ -20,6 +20,7 @@ workers = _config.web_concurrency
 # Two servers of one user would fight over the one path that it has by default.
 control_socket_disable = True
 worker_class = "booking.worker.ProblemWorker"
+logger_class = "booking.worker.ErrorLogger"
 threads = _config.web_threads
 logconfig_dict = logging_config(level=_config.log_level, log_format=_config.log_format)
 

@@ -1,4 +1,4 @@
-"""gunicorn's threads, whose refusals of what is no HTTP repeat nothing of what was sent."""
+"""How gunicorn serves: its threads repeat nothing of what is no HTTP, and it logs no requests."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from booking.controllers.problems import PROBLEM_TYPE, problem_body, problem_of_status
@@ -23,6 +24,15 @@ from booking.middleware.request_id import HEADER
 DETAIL = "This is not a request that the server reads."
 
 logger = logging.getLogger(__name__)
+
+
+class ErrorLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Logs what gunicorn says of itself. Requests are logged by the application, which knows more."""
+
+    @property
+    def access_log_enabled(self) -> bool:
+        """Keep gunicorn from collecting what nobody reads."""
+        return False
 
 
 class ProblemWorker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types

@@ -70,6 +70,8 @@ def read_no_body(schema: Schema) -> None:
 
 def read_query(schema: Schema) -> dict[str, Any]:
     """Return the fields of the query string. Raises InvalidInput, for a repeated field too."""
+    if not request.query_string and not schema.fields:
+        return {}
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidInput([FieldError(name, "May be given once only.") for name in repeated])
@@ -142,7 +144,7 @@ def _is_json(content_type: str) -> bool:
 def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         text = body.decode("utf-8")
-        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        parsed = _json_decoder.decode(text)
         _check_depth(parsed)
         if "\\u" in text:
             # An escape may name half of a surrogate pair, which no UTF-8 can hold.
@@ -181,3 +183,6 @@ def _children(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [child for child in value if isinstance(child, containers)]
     return []
+
+
+_json_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import textwrap
 import time
 from typing import Any
@@ -14,6 +15,8 @@ from pythonjsonlogger.orjson import OrjsonFormatter
 from booking.middleware.request_id import RequestIdFilter
 
 logger = logging.getLogger("booking.access")
+
+STDERR = 2
 
 
 class OneLineFormatter(logging.Formatter):
@@ -42,6 +45,26 @@ class OneLineJsonFormatter(OrjsonFormatter):
         return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
 
 
+class StderrHandler(logging.Handler):
+    """Writes each line whole, in one call.
+
+    logging's own handler formats and writes under one lock: of many threads most would wait for it.
+    A write of one line to a pipe or an appended file is not mixed with another's (POSIX, write(),
+    lines of PIPE_BUF bytes or less).
+    """
+
+    def createLock(self) -> None:  # noqa: N802 (logging's own name)
+        """Make none: see above."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format and write the record."""
+        try:
+            os.write(STDERR, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001 (as every handler of logging)
+            self.handleError(record)
+
+
 def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
     """Return the dictConfig of the whole process, gunicorn's loggers included."""
     # At DEBUG gunicorn would log what clients send, their queries included.
@@ -64,10 +87,9 @@ def logging_config(*, level: str, log_format: str) -> dict[str, Any]:
         },
         "handlers": {
             "stderr": {
-                "class": "logging.StreamHandler",
+                "()": StderrHandler,
                 "formatter": log_format,
                 "filters": ["request_id"],
-                "stream": "ext://sys.stderr",
             }
         },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
