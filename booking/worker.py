@@ -7,6 +7,7 @@ import uuid
 from http import HTTPStatus
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import (
     ConfigurationProblem,
     LimitRequestHeaders,
@@ -14,7 +15,6 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
-from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import ThreadWorker
 
 from booking.controllers.problems import PROBLEM_TYPE, problem_body, problem_of_status
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class ErrorLogger(Logger):  # type: ignore[misc] # gunicorn has no types
-    """Logs what gunicorn says of itself. Requests are logged by the application, which knows more."""
+    """Logs what gunicorn says of itself. Requests are the application's to log: it knows more."""
 
     @property
     def access_log_enabled(self) -> bool:
