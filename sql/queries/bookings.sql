@@ -57,6 +57,7 @@ locked_slot AS MATERIALIZED (
     SELECT
         s.id,
         s.start_time,
+        s.total_capacity,
         s.remaining_capacity
     FROM slots AS s
     CROSS JOIN line
@@ -73,6 +74,7 @@ moment AS MATERIALIZED (
     SELECT
         locked_slot.id AS slot_id,
         locked_slot.start_time,
+        locked_slot.total_capacity,
         locked_slot.remaining_capacity,
         clock_timestamp() AS at
     FROM locked_slot
@@ -129,20 +131,23 @@ booked AS (
         id, slot_id, user_id, num_seats, status, failure_reason, expires_at, created_at, updated_at
 ),
 
+-- Both capacities as they were locked. PostgreSQL checks a new row's constraints before it finds that
+-- the row has changed since the statement began, and seats may have come back since.
 taken AS (
     UPDATE slots AS s
     SET
-        remaining_capacity = s.remaining_capacity - sold.num_seats,
+        total_capacity = moment.total_capacity,
+        remaining_capacity = moment.remaining_capacity - sold.num_seats,
         version = s.version + sold.bookings,
-        updated_at = sold.at
-    FROM (
+        updated_at = moment.at
+    FROM moment
+    CROSS JOIN (
         SELECT
             sum(num_seats)::integer AS num_seats,
-            count(*) AS bookings,
-            min(created_at) AS at
+            count(*) AS bookings
         FROM booked
     ) AS sold
-    WHERE s.id = :slot_id::uuid AND sold.bookings > 0
+    WHERE s.id = moment.slot_id AND sold.bookings > 0
     RETURNING s.version - sold.bookings AS version_before
 ),
 

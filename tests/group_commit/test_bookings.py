@@ -28,8 +28,10 @@ from booking.errors import (
     UserSeatLimit,
 )
 from booking.models import SeatRequest, SlotStatus
+from booking.repositories.bookings import NewBooking, insert_bookings
 from booking.services.bookings import Booked
 from booking.services.slots import SlotChanges
+from booking.uuid7 import uuid7
 from tests.factories import UNKNOWN_ID, in_future, make_config, unique
 from tests.failpoints import DIE, failpoint, raise_sqlstate
 from tests.rows import SlotRow, lapse, read_slot, read_statuses
@@ -38,6 +40,10 @@ from tests.snapshots import query
 from tests.threads import at_once, background, result
 
 Outcome = Booked | Exception
+CANCEL_ALL = """
+UPDATE bookings SET status = 'CANCELLED' WHERE slot_id = %(slot)s;
+UPDATE slots SET remaining_capacity = 10, version = version + 1 WHERE id = %(slot)s
+"""
 LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(%s, hashtextextended(%s, 0)))"
 
 
@@ -135,6 +141,38 @@ def test_a_group_is_one_commit(parts: Parts, database_url: str) -> None:
     # Each booking has a version of the slot to itself.
     assert read_slot(database_url, slot_id) == SlotRow(total=21, remaining=0, version=22)
     assert versions_of(database_url, slot_id) == list(range(2, 23))
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        CANCEL_ALL,
+        "UPDATE slots SET total_capacity = 30, remaining_capacity = 22 WHERE id = %(slot)s",
+    ],
+    ids=["seats come back", "capacity is raised"],
+)
+def test_seats_that_came_while_the_slot_was_waited_for(
+    parts: Parts, database_url: str, meanwhile: str
+) -> None:
+    slot_id = new_slot(parts, 10)
+    made = parts.bookings.book_seats(seats(slot_id, 8)).booking
+    group = [NewBooking(uuid7(), unique("user"), 1, None, None, None) for _ in range(5)]
+    with background() as start, session(database_url) as other:
+        other.execute(meanwhile.replace("%(slot)s", f"'{slot_id}'"))
+        if meanwhile is CANCEL_ALL:
+            other.execute(
+                """
+                INSERT INTO booking_events (
+                    booking_id, slot_id, type, from_status, to_status, seats, slot_version
+                ) VALUES (%s, %s, 'CANCELLED', 'CONFIRMED', 'CANCELLED', 8, 3)
+                """,
+                made.id,
+                slot_id,
+            )
+        booking = start(lambda: parts.db.write(lambda conn: insert_bookings(conn, slot_id, group)))
+        other.wait_for_waiters(1)
+        other.commit()
+        assert len(result(booking)) == 5
 
 
 def test_what_does_not_fit_leaves_room_to_those_behind(parts: Parts, database_url: str) -> None:
