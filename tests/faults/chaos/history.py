@@ -47,6 +47,11 @@ class Call:
         return Outcome.UNKNOWN if self.answer is None else self.answer.outcome
 
     @property
+    def done_by(self) -> float:
+        """When its effect was there for certain; never (infinity) where that is not known."""
+        return self.answered if self.outcome == Outcome.ACKNOWLEDGED else math.inf
+
+    @property
     def may_have_effect(self) -> bool:
         """Whether the request changed something, or may have."""
         return self.outcome in {Outcome.ACKNOWLEDGED, Outcome.UNKNOWN}

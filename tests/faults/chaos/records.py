@@ -32,6 +32,19 @@ class Operation(StrEnum):
 
 BOOKINGS = frozenset({Operation.BOOK, Operation.HOLD})
 
+_OF_A_BOOKING = ("booking_id",)
+_NEEDED: Mapping[Operation, tuple[str, ...]] = {
+    Operation.BOOK: ("user_id", "idempotency_key", "slot_id", "num_seats"),
+    Operation.HOLD: ("user_id", "idempotency_key", "slot_id", "num_seats"),
+    Operation.CONFIRM: _OF_A_BOOKING,
+    Operation.CANCEL: _OF_A_BOOKING,
+    Operation.READ_BOOKING: _OF_A_BOOKING,
+    Operation.READ_SLOT: ("slot_id",),
+    Operation.CREATE_SLOT: ("total_capacity",),
+    Operation.CHANGE_SLOT: ("slot_id",),
+    Operation.EXPIRE_PENDING: (),
+}
+
 
 class Failure(StrEnum):
     """Why a request has no readable answer. Only NOT_SENT is certain to have changed nothing."""
@@ -56,7 +69,10 @@ NOT_DONE_CODES = frozenset({"OVERLOADED", "BUSY", "DATABASE_UNAVAILABLE", "NOT_R
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What was about to be sent. ``id`` is unique in the run, a retry's too."""
+    """What was about to be sent. ``id`` is unique in the run, a retry's too.
+
+    Raises ValueError where something is not said that its operation is judged by.
+    """
 
     id: str
     client: str
@@ -69,6 +85,11 @@ class Request:
     num_seats: int | None = None
     total_capacity: int | None = None
     slot_status: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _NEEDED[self.operation]:
+            if getattr(self, name) is None:
+                raise ValueError(f"{self.operation} {self.id} is recorded without its {name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

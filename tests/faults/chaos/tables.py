@@ -30,8 +30,8 @@ ORDER BY id
 def read_tables(conn: PgConnection) -> Tables:
     """Return every row of the three tables.
 
-    Needs a connection in autocommit. Runs as one REPEATABLE READ transaction, or in the one that was
-    begun on it by hand; takes no row locks.
+    Needs a connection in autocommit. Runs as one REPEATABLE READ transaction, or in the one that
+    was begun on it by hand; takes no row locks.
     """
     assert conn.autocommit, "the driver's own BEGIN would choose the isolation"
     begins = conn.info.transaction_status == TRANSACTION_STATUS_IDLE
