@@ -11,7 +11,7 @@ from itertools import accumulate
 from tests.faults.chaos.evidence import Evidence
 from tests.faults.chaos.records import EventRow
 
-_TAKING = frozenset({"HELD", "BOOKED"})
+TAKING = frozenset({"HELD", "BOOKED"})
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _add_up(events: Iterable[EventRow], lapsing: set[str]) -> Ledger:
     seats_lapsing: dict[int, int] = defaultdict(int)
     for event in events:
         version = event.slot_version or 0
-        moved = event.seats if event.type in _TAKING else -event.seats
+        moved = event.seats if event.type in TAKING else -event.seats
         seats[version] += moved
         seats_lapsing[version] += moved if event.booking_id in lapsing else 0
     versions = sorted(seats)

@@ -37,14 +37,17 @@ class _Slot:
 
 
 class ModelDatabase:
-    """Slots, bookings and events. Ids are numbered in the shape of UUIDs."""
+    """Slots, bookings and events. Ids are numbered in the shape of UUIDs.
+
+    ``standing`` are the ids of each slot's bookings that are not final.
+    """
 
     def __init__(self) -> None:
-        self._slots: dict[str, _Slot] = {}
-        self._bookings: dict[str, BookingRow] = {}
-        self._of_slots: dict[str, list[str]] = {}
-        self._keys: dict[tuple[str, str], str] = {}
-        self._events: list[EventRow] = []
+        self.slots: dict[str, _Slot] = {}
+        self.bookings: dict[str, BookingRow] = {}
+        self.standing: dict[str, list[str]] = {}
+        self.keys: dict[tuple[str, str], str] = {}
+        self.events: list[EventRow] = []
         self._last_id = 0
 
     def apply(self, request: Request, at: float, answered: float, *, joins: bool) -> Answer:
@@ -71,30 +74,30 @@ class ModelDatabase:
 
     def tables(self, at: float) -> Tables:
         return Tables(
-            tuple(slot.row for slot in self._slots.values()),
-            tuple(self._bookings.values()),
-            tuple(self._events),
+            tuple(slot.row for slot in self.slots.values()),
+            tuple(self.bookings.values()),
+            tuple(self.events),
             _EPOCH + timedelta(seconds=at),
         )
 
     def sweep(self, slot_id: str, at: float) -> None:
         """Fail the lapsed holds of a slot, all at one version."""
-        self._sweep(slot_id, _EPOCH + timedelta(seconds=at))
+        self.sweep_at(slot_id, _EPOCH + timedelta(seconds=at))
 
-    def _sweep(self, slot_id: str, now: datetime) -> None:
+    def sweep_at(self, slot_id: str, now: datetime) -> None:
         lapsed = [
             row
-            for row in map(self._bookings.__getitem__, self._of_slots[slot_id])
+            for row in map(self.bookings.__getitem__, self.standing[slot_id])
             if row.status == "PENDING" and row.expires_at and row.expires_at <= now
         ]
         if not lapsed:
             return
-        self._move_seats(slot_id, sum(row.num_seats for row in lapsed))
+        self.move_seats(slot_id, sum(row.num_seats for row in lapsed))
         for row in lapsed:
-            self._set_status(row, "FAILED", "EXPIRED", now)
+            self.set_status(row, "FAILED", "EXPIRED", now)
 
-    def _move_seats(self, slot_id: str, seats: int, *, joins: bool = False) -> None:
-        slot = self._slots[slot_id]
+    def move_seats(self, slot_id: str, seats: int, *, joins: bool = False) -> None:
+        slot = self.slots[slot_id]
         slot.row = replace(
             slot.row,
             remaining_capacity=slot.row.remaining_capacity + seats,
@@ -103,31 +106,31 @@ class ModelDatabase:
         if not joins:
             slot.joins_until = -math.inf
 
-    def _set_status(self, row: BookingRow, status: str, event: str, now: datetime) -> BookingRow:
+    def set_status(self, row: BookingRow, status: str, event: str, now: datetime) -> BookingRow:
         changed = replace(
             row,
             status=status,
             failure_reason="EXPIRED" if status == "FAILED" else None,
             updated_at=now,
         )
-        self._bookings[row.id] = changed
+        self.bookings[row.id] = changed
         self._log(changed, event, row.status, now)
         if status in FINAL:
-            self._of_slots[row.slot_id].remove(row.id)
+            self.standing[row.slot_id].remove(row.id)
         return changed
 
     def _log(self, row: BookingRow, event: str, from_status: str | None, now: datetime) -> None:
         moves = event != "CONFIRMED"
-        self._events.append(
+        self.events.append(
             EventRow(
-                id=len(self._events) + 1,
+                id=len(self.events) + 1,
                 booking_id=row.id,
                 slot_id=row.slot_id,
                 type=event,
                 from_status=from_status,
                 to_status=row.status,
                 seats=row.num_seats if moves else 0,
-                slot_version=self._slots[row.slot_id].row.version if moves else None,
+                slot_version=self.slots[row.slot_id].row.version if moves else None,
                 at=now,
             )
         )
@@ -140,7 +143,7 @@ class ModelDatabase:
         user_id, key = str(request.user_id), str(request.idempotency_key)
         slot_id, seats = str(request.slot_id), int(request.num_seats or 0)
         is_hold = request.operation == Operation.HOLD
-        if known := self._keys.get((user_id, key)):
+        if known := self.keys.get((user_id, key)):
             row = self._settle(known, now)
             if (row.slot_id, row.num_seats, row.expires_at is not None) != (
                 slot_id,
@@ -149,20 +152,20 @@ class ModelDatabase:
             ):
                 return _refusal(request, 422, "IDEMPOTENCY_KEY_REUSED")
             return _booking_answer(request, row, status=201, replayed=True)
-        if slot_id not in self._slots:
+        if slot_id not in self.slots:
             return _refusal(request, 404, "SLOT_NOT_FOUND")
-        slot = self._slots[slot_id]
+        slot = self.slots[slot_id]
         if slot.row.status == "CLOSED":
             return _refusal(request, 409, "SLOT_CLOSED")
         if slot.row.remaining_capacity < seats:
-            self._sweep(slot_id, now)
+            self.sweep_at(slot_id, now)
         if slot.row.remaining_capacity < seats:
             return replace(
                 _refusal(request, 409, "SLOT_FULL"),
                 remaining_capacity=slot.row.remaining_capacity,
             )
         joins = joins and request.sent < slot.joins_until
-        self._move_seats(slot_id, -seats, joins=joins)
+        self.move_seats(slot_id, -seats, joins=joins)
         slot.joins_until = min(slot.joins_until, answered) if joins else answered
         row = BookingRow(
             id=self._new_id(),
@@ -176,27 +179,27 @@ class ModelDatabase:
             created_at=now,
             updated_at=now,
         )
-        self._bookings[row.id] = row
-        self._of_slots[slot_id].append(row.id)
-        self._keys[user_id, key] = row.id
+        self.bookings[row.id] = row
+        self.standing[slot_id].append(row.id)
+        self.keys[user_id, key] = row.id
         self._log(row, "HELD" if is_hold else "BOOKED", None, now)
         return _booking_answer(request, row, status=201)
 
-    def _settled(self, request: Request, now: datetime) -> BookingRow | None:
-        row = self._bookings.get(str(request.booking_id))
+    def settled(self, request: Request, now: datetime) -> BookingRow | None:
+        row = self.bookings.get(str(request.booking_id))
         if row is None:
             return None
         return self._settle(row.id, now)
 
     def _settle(self, booking_id: str, now: datetime) -> BookingRow:
         """Fail the booking's hold where it has lapsed, and return it as it is seen from now on."""
-        slot_id = self._bookings[booking_id].slot_id
-        self._sweep(slot_id, now)
-        self._slots[slot_id].joins_until = -math.inf
-        return self._bookings[booking_id]
+        slot_id = self.bookings[booking_id].slot_id
+        self.sweep_at(slot_id, now)
+        self.slots[slot_id].joins_until = -math.inf
+        return self.bookings[booking_id]
 
     def _confirm(self, request: Request, now: datetime) -> Answer:
-        row = self._settled(request, now)
+        row = self.settled(request, now)
         if row is None:
             return _refusal(request, 404, "BOOKING_NOT_FOUND")
         if row.status == "CANCELLED":
@@ -204,30 +207,30 @@ class ModelDatabase:
         if row.status == "FAILED":
             return _refusal(request, 409, "BOOKING_EXPIRED")
         if row.status == "PENDING":
-            row = self._set_status(row, "CONFIRMED", "CONFIRMED", now)
+            row = self.set_status(row, "CONFIRMED", "CONFIRMED", now)
         return _booking_answer(request, row)
 
     def _cancel(self, request: Request, now: datetime) -> Answer:
-        row = self._settled(request, now)
+        row = self.settled(request, now)
         if row is None:
             return _refusal(request, 404, "BOOKING_NOT_FOUND")
         if row.status == "FAILED":
             return _refusal(request, 409, "BOOKING_EXPIRED")
         if row.status != "CANCELLED":
-            self._move_seats(row.slot_id, row.num_seats)
-            row = self._set_status(row, "CANCELLED", "CANCELLED", now)
+            self.move_seats(row.slot_id, row.num_seats)
+            row = self.set_status(row, "CANCELLED", "CANCELLED", now)
         return _booking_answer(request, row)
 
     def _read_booking(self, request: Request, now: datetime) -> Answer:
-        row = self._settled(request, now)
+        row = self.settled(request, now)
         return _booking_answer(request, row) if row else _refusal(request, 404, "BOOKING_NOT_FOUND")
 
     def _read_slot(self, request: Request, now: datetime) -> Answer:
         slot_id = str(request.slot_id)
-        if slot_id not in self._slots:
+        if slot_id not in self.slots:
             return _refusal(request, 404, "SLOT_NOT_FOUND")
-        self._sweep(slot_id, now)
-        return self._slot_answer(request, slot_id)
+        self.sweep_at(slot_id, now)
+        return self.slot_answer(request, slot_id)
 
     def _create_slot(self, request: Request, _now: datetime) -> Answer:
         total = int(request.total_capacity or 0)
@@ -238,13 +241,13 @@ class ModelDatabase:
             status="OPEN",
             version=1,
         )
-        self._slots[row.id] = _Slot(row)
-        self._of_slots[row.id] = []
-        return replace(self._slot_answer(request, row.id), status=201)
+        self.slots[row.id] = _Slot(row)
+        self.standing[row.id] = []
+        return replace(self.slot_answer(request, row.id), status=201)
 
     def _change_slot(self, request: Request, now: datetime) -> Answer:
-        slot = self._slots[str(request.slot_id)]
-        self._sweep(slot.row.id, now)
+        slot = self.slots[str(request.slot_id)]
+        self.sweep_at(slot.row.id, now)
         row = slot.row
         total = request.total_capacity or row.total_capacity
         changed = replace(
@@ -257,15 +260,15 @@ class ModelDatabase:
             return _refusal(request, 409, "CAPACITY_BELOW_BOOKED")
         if changed != row:
             slot.row = replace(changed, version=row.version + 1)
-        return self._slot_answer(request, row.id)
+        return self.slot_answer(request, row.id)
 
     def _expire_pending(self, request: Request, now: datetime) -> Answer:
-        for slot_id in self._slots:
-            self._sweep(slot_id, now)
+        for slot_id in self.slots:
+            self.sweep_at(slot_id, now)
         return Answer(request_id=request.id, answered=0, status=200)
 
-    def _slot_answer(self, request: Request, slot_id: str) -> Answer:
-        slot = self._slots[slot_id]
+    def slot_answer(self, request: Request, slot_id: str) -> Answer:
+        slot = self.slots[slot_id]
         slot.joins_until = -math.inf
         row = slot.row
         return Answer(

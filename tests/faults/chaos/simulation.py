@@ -45,10 +45,10 @@ class Size:
 class Simulation:
     """Clients that each wait for an answer, or give up, before they send the next request."""
 
-    def __init__(self, seed: int, size: Size) -> None:
+    def __init__(self, seed: int, size: Size, database: ModelDatabase | None = None) -> None:
         self._random = random.Random(seed)
         self._size = size
-        self._database = ModelDatabase()
+        self._database = database or ModelDatabase()
         self._records: list[Record] = []
         self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()

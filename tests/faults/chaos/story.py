@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any
@@ -35,12 +36,17 @@ class Fate(Enum):
 
 
 class Story:
-    """Calls, one after another, each answered after ``LATENCY_SECONDS``."""
+    """Calls, one after another, each answered after ``LATENCY_SECONDS``.
+
+    A request's id is its operation, its user where it has one, and which of these it is: "book ann
+    1", "read_slot 2".
+    """
 
     def __init__(self) -> None:
         self.database = ModelDatabase()
         self.records: list[Record] = []
         self.now = 100.0
+        self._told: Counter[str] = Counter()
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -49,8 +55,14 @@ class Story:
         self, operation: Operation, fate: Fate = Fate.ANSWERED, **fields: Any
     ) -> tuple[str, Answer | None]:
         """Send a request; return its id and what was answered, or would have been."""
+        name = " ".join(filter(None, (operation, fields.get("user_id"))))
+        self._told[name] += 1
         request = Request(
-            id=f"r{len(self.records)}", client="c", operation=operation, sent=self.now, **fields
+            id=f"{name} {self._told[name]}",
+            client="c",
+            operation=operation,
+            sent=self.now,
+            **fields,
         )
         self.records.append(request)
         done_at, answered = self.now + LATENCY_SECONDS / 2, self.now + LATENCY_SECONDS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults.chaos.evidence import Evidence
+from tests.faults.chaos.ledger import TAKING
 from tests.faults.chaos.lives import FINAL
 from tests.faults.chaos.records import BookingRow, EventRow
 from tests.faults.chaos.violation import Finding
 
-TAKING = frozenset({"HELD", "BOOKED"})
 RETURNING = frozenset({"EXPIRED", "CANCELLED"})
 
 # Written down here once more: what judges the application does not ask the application.
