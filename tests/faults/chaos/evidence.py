@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from tests.faults.chaos.capacity import capacity_changes
 from tests.faults.chaos.clock import DatabaseClock, fit_clock
 from tests.faults.chaos.history import Call, History
-from tests.faults.chaos.lives import Key, Life, calls_by_key, collect_lives
+from tests.faults.chaos.lives import Interval, Key, Life, calls_by_key, collect_lives
 from tests.faults.chaos.records import (
     BOOKINGS,
     EventRow,
@@ -86,17 +86,22 @@ class Evidence:
     @cached_property
     def most_free(self) -> dict[str, Steps]:
         """The most seats that can have been free at each moment, by the slot's id."""
-        return self._free_seats(max, lambda life: life.certainly_taken, sign=1)
+        return self._free_seats(max, _certainly_taken, sign=1)
+
+    @cached_property
+    def most_shown_free(self) -> dict[str, Steps]:
+        """The most seats that can have been shown as free at each moment, by the slot's id."""
+        return self._free_seats(max, _certainly_shown_taken, sign=1)
 
     @cached_property
     def least_free_negated(self) -> dict[str, Steps]:
         """The fewest seats that can have been free at each moment, times -1, by the slot's id."""
-        return self._free_seats(min, lambda life: life.possibly_taken, sign=-1)
+        return self._free_seats(min, _possibly_taken, sign=-1)
 
     def _free_seats(
         self,
         pick: Callable[..., int],
-        taken: Callable[[Life], tuple[float, float]],
+        taken: Callable[[Life], Iterable[Interval]],
         *,
         sign: int,
     ) -> dict[str, Steps]:
@@ -108,10 +113,12 @@ class Evidence:
             for slot_id in self.creations
         }
         for life in self.lives.values():
-            start, end = taken(life)
-            if life.slot_id in changes and start < end:
-                changes[life.slot_id].append((start, -sign * life.num_seats))
-                if end < math.inf:
+            if life.slot_id not in changes:
+                continue
+            for start, end in taken(life):
+                if start < end:
+                    changes[life.slot_id].append((start, -sign * life.num_seats))
+                if start < end < math.inf:
                     changes[life.slot_id].append((end, sign * life.num_seats))
         return {slot_id: Steps(of_slot) for slot_id, of_slot in changes.items()}
 
@@ -122,3 +129,16 @@ class Evidence:
             if call.request.total_capacity is not None
         ]
         return [self.creations[slot_id], *later]
+
+
+def _certainly_taken(life: Life) -> Iterable[Interval]:
+    return (life.certainly_taken,)
+
+
+def _possibly_taken(life: Life) -> Iterable[Interval]:
+    return (life.possibly_taken,)
+
+
+def _certainly_shown_taken(life: Life) -> Iterable[Interval]:
+    (start, end), (lapsed, settled) = life.certainly_taken, life.maybe_shown_lapsed
+    return ((start, lapsed), (settled, end)) if lapsed < settled else ((start, end),)

@@ -21,7 +21,7 @@ class Ledger:
     versions: list[int]
     # Seats taken once a version was there; one more in front, for before the first.
     taken: list[int]
-    # Of these, seats of holds that lapsed later, or had not ended when the tables were read.
+    # Of these, seats of holds that were still pending, by all that is known, at their expiry.
     lapsing: list[int]
 
     def taken_at(self, version: int) -> int:
@@ -37,7 +37,11 @@ def ledgers(evidence: Evidence) -> Iterator[tuple[str, Ledger]]:
     for event in evidence.tables.events:
         if event.slot_version is not None:
             moves.setdefault(event.slot_id, []).append(event)
-    lapsing = {row.id for row in evidence.tables.bookings if row.status in {"PENDING", "FAILED"}}
+    lapsing = {
+        life.id
+        for life in evidence.lives.values()
+        if life.is_hold and life.moved_on_by > life.expiry[0]
+    }
     for slot_id, events in moves.items():
         yield slot_id, _add_up(events, lapsing)
 

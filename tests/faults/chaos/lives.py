@@ -136,6 +136,21 @@ class Life:
         return self.known_from, end
 
     @cached_property
+    def maybe_shown_lapsed(self) -> Interval:
+        """Between which moments its seats may be shown as free while it has them.
+
+        A confirm or cancel decides by the clock and commits a moment later: who reads the slot
+        between the two, past the expiry, sees a lapsed hold. Empty for all but the rare.
+        """
+        start, end = self.certainly_taken
+        return max(start, self.expiry[0]), min(end, self.moved_on_by)
+
+    @cached_property
+    def moved_on_by(self) -> float:
+        """When it was seen not to be pending any more."""
+        return self._seen_by(FINAL | {"CONFIRMED"})
+
+    @cached_property
     def possibly_taken(self) -> Interval:
         """Outside of which moments it held no seats, whatever happened to what is not known.
 

@@ -31,6 +31,7 @@ class Operation(StrEnum):
 
 
 BOOKINGS = frozenset({Operation.BOOK, Operation.HOLD})
+READS = frozenset({Operation.READ_BOOKING, Operation.READ_SLOT})
 
 _OF_A_BOOKING = ("booking_id",)
 _NEEDED: Mapping[Operation, tuple[str, ...]] = {

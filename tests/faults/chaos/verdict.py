@@ -10,7 +10,7 @@ from enum import StrEnum
 from tests.faults.chaos.checker import find_violations
 from tests.faults.chaos.clock import fit_clock
 from tests.faults.chaos.history import Call, History
-from tests.faults.chaos.records import BOOKINGS, Operation, Outcome, Tables
+from tests.faults.chaos.records import BOOKINGS, READS, Operation, Outcome, Tables
 from tests.faults.chaos.violation import Violation
 
 # What a well-kept clock is set by at most, in seconds; beyond it nothing can be said of holds.
@@ -86,7 +86,9 @@ def count(history: History, tables: Tables) -> dict[str, int]:
                 if call.answer and call.answer.booking and call.outcome == Outcome.ACKNOWLEDGED
             }
         ),
-        "unknown": sum(call.outcome == Outcome.UNKNOWN for call in history.calls),
+        "unknown": sum(
+            call.outcome == Outcome.UNKNOWN for call in history.calls if call.operation not in READS
+        ),
         "slot_full": sum(_code(call) == "SLOT_FULL" for call in bookings),
         "faults": sum(bool(fault.effect) for fault in history.faults),
         "not_done": sum(call.outcome == Outcome.NOT_DONE for call in history.calls),
@@ -94,8 +96,7 @@ def count(history: History, tables: Tables) -> dict[str, int]:
         "confirmed": _acknowledged(history, Operation.CONFIRM),
         "cancelled": _acknowledged(history, Operation.CANCEL),
         "lapsed": sum(row.status == "FAILED" for row in tables.bookings),
-        "reads": _acknowledged(history, Operation.READ_SLOT)
-        + _acknowledged(history, Operation.READ_BOOKING),
+        "reads": sum(_acknowledged(history, operation) for operation in READS),
     }
 
 

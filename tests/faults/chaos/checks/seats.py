@@ -84,5 +84,5 @@ def _impossible(evidence: Evidence, slot_id: str, call: Call, left: int) -> str 
     least = -evidence.least_free_negated[slot_id].highest(call.sent, call.answered)
     if left < least:
         return f"{least} or more were free throughout"
-    most = evidence.most_free[slot_id].highest(call.sent, call.answered)
+    most = evidence.most_shown_free[slot_id].highest(call.sent, call.answered)
     return f"{most} or fewer were free throughout" if left > most else None
