@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.chaos.checker import find_violations
 from tests.faults.chaos.model import HOLD_SECONDS
-from tests.faults.chaos.records import Operation
+from tests.faults.chaos.records import Failure, Operation
 from tests.faults.chaos.story import LATENCY_SECONDS, Fate, Run, Story, checks_of
 
 
@@ -93,3 +93,42 @@ def test_lost_change_of_capacity_may_take_effect_at_any_later_time() -> None:
         "change_slot 1", slot={"version": 2, "total_capacity": 5, "remaining_capacity": 5}
     )
     assert _checks(heard) == {"full_slots_were_full"}
+
+
+@pytest.fixture
+def asked_twice() -> Run:
+    """A user who has a hold asks for another, whose key is sent twice."""
+    told = Story()
+    slot_id = told.create(9)
+    told.book(slot_id, "ann", 2, hold=True)
+    told.book(slot_id, "bob", 1)
+    told.book(slot_id, "bob", 1)
+    return told.end().without_booking("bob")
+
+
+def _refused(run: Run, request_id: str, status: int, code: str) -> Run:
+    return run.with_answer(request_id, status=status, code=code, replayed=False, booking=None)
+
+
+def _reasons(run: Run) -> set[str]:
+    return _checks(run) & {"refusals_have_a_reason"}
+
+
+def test_key_is_in_progress_while_another_request_of_it_is_under_way(asked_twice: Run) -> None:
+    run = _refused(asked_twice, "book bob 2", 409, "IDEMPOTENCY_IN_PROGRESS")
+    assert _reasons(run) == {"refusals_have_a_reason"}
+    first = run.answer("book bob 1")
+    overlapping = run.with_request("book bob 2", sent=first.answered - LATENCY_SECONDS / 2)
+    assert _reasons(overlapping) == set()
+    unheard = run.with_answer("book bob 1", status=None, failure=Failure.TIMEOUT, booking=None)
+    assert _reasons(unheard) == set()
+
+
+def test_user_with_holds_may_be_at_the_limit(asked_twice: Run) -> None:
+    run = asked_twice.with_request("book bob 1", user_id="ann", operation=Operation.HOLD)
+    at_limit = _refused(run, "book bob 1", 429, "HOLD_LIMIT")
+    assert _reasons(at_limit) == set()
+    after_expiry = at_limit.with_request("book bob 1", sent=110.0)
+    assert _reasons(after_expiry.with_answer("book bob 1", answered=110.1)) == {
+        "refusals_have_a_reason"
+    }

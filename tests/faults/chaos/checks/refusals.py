@@ -95,10 +95,7 @@ def _holds_of_users(evidence: Evidence) -> dict[str, Steps]:
         start, end = life.possibly_taken
         if life.is_hold and life.key and start < end:
             changes[life.key[0]] += [(start, 1), (end, -1)]
-    return {
-        user_id: Steps(change for change in of_user if change[0] < math.inf)
-        for user_id, of_user in changes.items()
-    }
+    return {user_id: Steps(of_user) for user_id, of_user in changes.items()}
 
 
 Reason = Callable[[Evidence, Call], bool]
