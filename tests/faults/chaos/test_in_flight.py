@@ -132,3 +132,18 @@ def test_user_with_holds_may_be_at_the_limit(asked_twice: Run) -> None:
     assert _reasons(after_expiry.with_answer("book bob 1", answered=110.1)) == {
         "refusals_have_a_reason"
     }
+
+
+@pytest.mark.parametrize(
+    ("fate", "checks"),
+    [(Fate.REQUEST_LOST, {"full_slots_were_full"}), (Fate.ANSWER_LOST, set())],
+)
+def test_lost_confirmation_counts_where_the_row_may_have_it(fate: Fate, checks: set[str]) -> None:
+    told = Story()
+    slot_id = told.create(2)
+    told.book(slot_id, "ann", 2, hold=True)
+    told.about("ann", Operation.CONFIRM, fate)
+    told.wait(HOLD_SECONDS + 1)
+    told.book(slot_id, "bob", 1, fate=Fate.TURNED_AWAY)
+    run = told.end().with_answer("book bob 1", status=409, code="SLOT_FULL", remaining_capacity=0)
+    assert _checks(run) == checks
