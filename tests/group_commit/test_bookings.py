@@ -20,6 +20,7 @@ from booking.errors import (
     HoldLimit,
     IdempotencyInProgress,
     IdempotencyKeyReused,
+    LockTimeout,
     OutcomeUnknown,
     SlotClosed,
     SlotFull,
@@ -35,7 +36,7 @@ from booking.uuid7 import uuid7
 from tests.factories import UNKNOWN_ID, in_future, make_config, unique
 from tests.failpoints import DIE, failpoint, raise_sqlstate
 from tests.rows import SlotRow, lapse, read_slot, read_statuses
-from tests.sessions import LOCK_SLOT, Session, holding, session, wait_until
+from tests.sessions import LOCK_BOOKING, LOCK_SLOT, Session, holding, session, wait_until
 from tests.snapshots import query
 from tests.threads import at_once, background, result
 
@@ -259,6 +260,14 @@ def test_limit_of_a_user_within_one_group(parts: Parts, database_url: str) -> No
     assert _told(outcomes) == ["CONFIRMED", refused, "CONFIRMED", "CONFIRMED", refused]
 
 
+def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Parts, database_url: str) -> None:
+    slot_id = new_slot(parts, 1 + 3, max_seats_per_user=2)
+    user = unique("user")
+    wanted = [seats(slot_id, 2), seats(slot_id, 2, user_id=user), seats(slot_id, 1, user_id=user)]
+    outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
+    assert _told(outcomes) == ["CONFIRMED", "SlotFull", "CONFIRMED"]
+
+
 def test_key_of_a_user_at_the_limit_is_replayed(parts: Parts, database_url: str) -> None:
     slot_id = new_slot(parts, 100, max_seats_per_user=2)
     user: dict[str, Any] = {"user_id": unique("user"), "idempotency_key": "k"}
@@ -281,6 +290,14 @@ def test_limit_of_holds_within_one_group(database_url: str) -> None:
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
     assert sorted(_told(outcomes[:4])) == [HoldLimit.__name__] * 2 + ["PENDING"] * 2
     assert _told(outcomes[4:]) == ["PENDING"]
+    # Each of the two got a place of its own at once: they are of one commit.
+    transactions = query(
+        database_url,
+        "SELECT count(DISTINCT xmin::text) FROM bookings WHERE slot_id = %s AND user_id = %s",
+        slot_id,
+        user,
+    )
+    assert transactions == [(1,)]
     parts.pool.close()
 
 
@@ -293,6 +310,26 @@ def test_lapsed_holds_that_make_room_are_reclaimed(parts: Parts, database_url: s
     assert _told(outcomes) == ["CONFIRMED"] * 5 + ["SlotFull"]
     statuses = read_statuses(database_url, slot_id)
     assert {statuses[booking_id] for booking_id in lapsed} == {"FAILED"}
+
+
+def test_room_that_is_not_made_in_time_is_told_to_those_alone_who_need_it(
+    database_url: str,
+) -> None:
+    parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=2000))
+    slot_id = new_slot(parts, 3)
+    lapsed = parts.bookings.book_seats(seats(slot_id, hold=True)).booking.id
+    lapse(database_url, lapsed)
+    with (
+        holding(database_url, LOCK_BOOKING, lapsed),
+        in_one_group(database_url, parts, slot_id, [seats(slot_id), seats(slot_id)]) as (
+            holder,
+            futures,
+        ),
+    ):
+        holder.rollback()
+        outcomes = [result(future) for future in futures]
+    assert _told(outcomes) == ["CONFIRMED", LockTimeout.__name__]
+    parts.pool.close()
 
 
 def test_fault_of_one_user_leaves_the_others_booked(parts: Parts, database_url: str) -> None:
