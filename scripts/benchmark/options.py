@@ -1,0 +1,114 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from booking.config import PROJECT_ROOT
+from scripts.benchmark.scenarios import ALL, BY_NAME, Scenario
+
+PROGRAM = "bench.py"
+ROUNDS, SECONDS = 5, 5
+QUICK_ROUNDS, QUICK_SECONDS = 2, 2
+MEMORY_REQUESTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, how long, and where the figures go; ``docs`` None: to the terminal alone.
+
+    ``memory_requests`` None measures the loads; a number measures the memory of a worker instead.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    rounds: int
+    seconds: int
+    seed: int
+    memory_requests: int | None
+    docs: Path | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line. A bad one ends the program: one line on stderr, exit 2."""
+    chosen = _parser().parse_args(arguments)
+    rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
+    seconds = chosen.seconds or (QUICK_SECONDS if chosen.quick else SECONDS)
+    # A part of the figures, or hasty ones, must not stand where all of them stood.
+    is_whole = not chosen.quick and not chosen.only
+    return Options(
+        scenarios=tuple(BY_NAME[name] for name in dict.fromkeys(chosen.only)) or ALL,
+        rounds=rounds,
+        seconds=seconds,
+        seed=random.randrange(10**6) if chosen.seed is None else chosen.seed,
+        memory_requests=chosen.memory,
+        docs=PROJECT_ROOT / "docs" if is_whole else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Measures the server under load, on a PostgreSQL of its own, and holds the "
+        "figures against pgbench and an empty endpoint. A whole run takes about ten minutes and "
+        "writes its table and plot into docs/.",
+        epilog="Exit status: 0 measured, whatever the marks say; 1 seats were oversold, bookings "
+        "lost or answers unexpected; 2 it could not be run; 128 + number after a signal.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="about two minutes, and docs/ stays as it is")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        choices=list(BY_NAME),
+        metavar="NAME",
+        help=f"one scenario, docs/ stays as it is; may be repeated: {', '.join(BY_NAME)}",
+    )
+    add(
+        "--rounds",
+        type=_whole(1, 1000),
+        metavar="N",
+        help=f"rounds (default: {ROUNDS}; {QUICK_ROUNDS} with --quick)",
+    )
+    add(
+        "--seconds",
+        type=_whole(1, 600),
+        metavar="N",
+        help=f"of a scenario in a round (default: {SECONDS}; {QUICK_SECONDS} with --quick)",
+    )
+    add(
+        "--seed",
+        type=_whole(0, 2**31 - 1),
+        metavar="N",
+        help="for the order and what is drawn; drawn itself and shown where it is left out",
+    )
+    add(
+        "--memory",
+        nargs="?",
+        type=_whole(20_000, 10**9),
+        const=MEMORY_REQUESTS,
+        metavar="REQUESTS",
+        help="measure the memory of a worker instead, after 10,000 requests and after so many "
+        f"(default: {MEMORY_REQUESTS}, which takes about a quarter of an hour)",
+    )
+    return parser
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse_whole(text: str) -> int:
+        if text.isascii() and text.isdigit() and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+
+    return parse_whole
