@@ -42,7 +42,7 @@ class HoldSweeper:
 
     def _sweep(self) -> None:
         try:
-            expired = self._expiry.sweep()
+            expired = self._expiry.sweep(self._stopping)
         except DomainError as error:
             logger.warning("the sweep is put off: %s", error.detail)
         except Exception:

@@ -23,16 +23,12 @@ class Expired:
         return Expired(self.holds + other.holds, self.seats + other.seats)
 
 
-def expire_holds(
-    conn: Connection, *, slot_id: str | None, max_slots: int, max_holds: int
-) -> Expired:
-    """Fail lapsed holds of one slot, or of any, and give their seats back.
+def expire_holds(conn: Connection, slot_ids: Sequence[str], max_holds: int) -> Expired:
+    """Fail lapsed holds of the slots, ``max_holds`` at most, and give their seats back.
 
     Locks slots by id, then holds, until the commit; passes over what others have locked.
     """
-    holds, seats = _queries.expire_holds(
-        conn, slot_id=slot_id, max_slots=max_slots, max_holds=max_holds
-    )
+    holds, seats = _queries.expire_holds(conn, slot_ids=list(slot_ids), max_holds=max_holds)
     return Expired(holds, seats)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Sequence
+
 from booking.db.connection import Connection
 from booking.db.database import Database
 from booking.repositories import holds, slots
 from booking.repositories.holds import Expired
 
-# A batch is one statement. These bound how long it keeps slots from being booked: some 20 ms.
-MAX_SLOTS_PER_BATCH = 100
-MAX_HOLDS_PER_BATCH = 1000
+# A batch is one statement. These bound how long it keeps slots from being booked.
+MAX_SLOTS_PER_BATCH = 50
+MAX_HOLDS_PER_BATCH = 200
 
 
 class ExpiryService:
@@ -27,24 +31,35 @@ class ExpiryService:
         def work(conn: Connection) -> Expired:
             slots.lock_slot(conn, slot_id)
             holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH)
-            return holds.expire_holds(
-                conn, slot_id=slot_id, max_slots=1, max_holds=MAX_HOLDS_PER_BATCH
-            )
+            return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH)
 
         return self._db.transact(work)
 
     def expire_unlocked_holds_of_slot(self, slot_id: str) -> Expired:
         """Fail the lapsed holds of a slot where nobody has locked it or them; waits for nobody."""
-        return self._expire_batch(slot_id)
+        return self._expire_batch([slot_id])
 
-    def sweep(self) -> Expired:
-        """Fail every lapsed hold that nobody has locked, in batches; waits for nobody."""
+    def sweep(self, stopping: threading.Event | None = None) -> Expired:
+        """Fail every lapsed hold that nobody has locked, in batches; waits for nobody.
+
+        After each batch it pauses for as long as that took: bookings of a slot with a crowd of
+        lapsed holds get their turn. Ends after the batch at hand once ``stopping`` is set.
+        """
+        stopping = stopping or threading.Event()
+        now = self._db.read(holds.read_clock)
+        slot_ids = self._db.read(lambda conn: holds.list_slots_with_lapsed_holds(conn, now))
         total = Expired()
-        while True:
-            batch = self._expire_batch(None)
-            if not batch.holds:
-                return total
-            total += batch
+        for first in range(0, len(slot_ids), MAX_SLOTS_PER_BATCH):
+            some = slot_ids[first : first + MAX_SLOTS_PER_BATCH]
+            is_done = False
+            while not is_done:
+                started = time.monotonic()
+                batch = self._expire_batch(some)
+                total += batch
+                is_done = batch.holds < MAX_HOLDS_PER_BATCH
+                if stopping.wait(time.monotonic() - started):
+                    return total
+        return total
 
     def expire_all(self) -> Expired:
         """Fail every hold that has lapsed by now: a sweep, then, slot by slot, what was locked."""
@@ -55,12 +70,5 @@ class ExpiryService:
                 total += expired
         return total
 
-    def _expire_batch(self, slot_id: str | None) -> Expired:
-        return self._db.write(
-            lambda conn: holds.expire_holds(
-                conn,
-                slot_id=slot_id,
-                max_slots=MAX_SLOTS_PER_BATCH,
-                max_holds=MAX_HOLDS_PER_BATCH,
-            )
-        )
+    def _expire_batch(self, slot_ids: Sequence[str]) -> Expired:
+        return self._db.write(lambda conn: holds.expire_holds(conn, slot_ids, MAX_HOLDS_PER_BATCH))

@@ -108,9 +108,7 @@ class SlotService:
             if "start_time" in changes and not slots.is_future(conn, changes["start_time"]):
                 raise InvalidInput.of("start_time", IN_THE_FUTURE)
             while holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH):
-                holds.expire_holds(
-                    conn, slot_id=slot_id, max_slots=1, max_holds=MAX_HOLDS_PER_BATCH
-                )
+                holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH)
             slot, _ = slots.get_slot(conn, slot_id)
             changed = replace(slot, **cast(dict[str, object], changes))  # type: ignore[arg-type] # checked by SlotChanges
             return slot if changed == slot else slots.update_slot(conn, changed)

@@ -1,33 +1,32 @@
--- name: expire_holds(slot_id, max_slots, max_holds)^
--- Fails lapsed holds, of one slot or (slot_id null) of any, and gives their seats back. Locks slots
--- in the order of their ids, then holds, and passes over whatever others have locked: it waits for
--- nobody, and two sweepers share the work. A hold that lapsed stays lapsed, so the statement's own
--- time decides.
+-- name: expire_holds(slot_ids, max_holds)^
+-- Fails lapsed holds of some slots and gives their seats back. Locks slots in the order of their ids,
+-- then holds, and passes over whatever others have locked: it waits for nobody, and two sweepers
+-- share the work. A hold that lapsed stays lapsed, so the statement's own time decides. Takes the
+-- holds of a slot as their index has them: it reads max_holds of them and no more.
 WITH locked_slots AS MATERIALIZED (
     SELECT s.id
     FROM slots AS s
-    WHERE
-        s.id IN (
-            SELECT b.slot_id
-            FROM bookings AS b
-            WHERE
-                b.status = 'PENDING'
-                AND b.expires_at <= statement_timestamp()
-                AND (:slot_id::uuid IS NULL OR b.slot_id = :slot_id::uuid)
-        )
+    WHERE s.id = any(:slot_ids::uuid[])
     ORDER BY s.id
-    LIMIT :max_slots::integer
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 
 locked_holds AS MATERIALIZED (
-    SELECT b.id
-    FROM bookings AS b
-    INNER JOIN locked_slots ON b.slot_id = locked_slots.id
-    WHERE b.status = 'PENDING' AND b.expires_at <= statement_timestamp()
-    ORDER BY b.slot_id, b.id
-    LIMIT :max_holds::integer
-    FOR NO KEY UPDATE OF b SKIP LOCKED
+    SELECT lapsed.id
+    FROM locked_slots
+    CROSS JOIN
+        LATERAL (
+            SELECT b.id
+            FROM bookings AS b
+            WHERE
+                b.slot_id = locked_slots.id
+                AND b.status = 'PENDING'
+                AND b.expires_at <= statement_timestamp()
+            ORDER BY b.expires_at
+            LIMIT :max_holds::integer
+            FOR NO KEY UPDATE OF b SKIP LOCKED
+        ) AS lapsed
+    LIMIT :max_holds::integer  -- noqa: AM09
 ),
 
 expired AS (
@@ -78,12 +77,13 @@ SELECT
 FROM expired;
 
 -- name: lock_lapsed_holds(slot_id, max_holds)
--- Locks the lapsed holds of a slot that the transaction has locked; waits for those who hold them.
+-- Locks lapsed holds of a slot that the transaction has locked; waits for those who hold them. Nobody
+-- locks two holds of a slot without its own lock, so they need no order among themselves.
 SELECT id
 FROM bookings
 WHERE
     slot_id = :slot_id::uuid AND status = 'PENDING' AND expires_at <= statement_timestamp()
-ORDER BY id
+ORDER BY expires_at
 LIMIT :max_holds::integer
 FOR NO KEY UPDATE;
 
