@@ -40,6 +40,7 @@ INTERNAL = frozenset(
         "cursor_keys_id_ck",
         "cursor_keys_id_pk",
         "cursor_keys_secret_ck",
+        "providers_doctor_name_specialization_pk",
         "schema_migrations_name_pk",
         "slots_doctor_name_ck",
         "slots_duration_minutes_ck",

@@ -13,6 +13,11 @@ from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 
 _queries = load_queries("slots", prepared=frozenset({"find_slot"}))
 
+# Where more providers than this match, a search first walks so many of the next slots: if one of
+# ten matches, these fill a page of the default length.
+FEW_PROVIDERS = 200
+MAX_WALKED = 500
+
 
 def insert_slot(
     conn: Connection,
@@ -100,39 +105,37 @@ def list_slots(
     wanted: SlotFilter,
     *,
     status: SlotStatus | None,
+    min_seats: int | None,
     after: SlotPosition | None,
     max_rows: int,
 ) -> Sequence[Slot]:
-    """Return slots by start and id, from behind ``after`` on."""
-    rows = _queries.list_slots(
-        conn, status=status.value if status else None, **_page(wanted, after, max_rows)
-    )
-    return [_slot(row) for row in rows]
+    """Return slots by start and id, from behind ``after`` on.
 
-
-def list_bookable_slots(
-    conn: Connection,
-    wanted: SlotFilter,
-    *,
-    min_seats: int,
-    after: SlotPosition | None,
-    max_rows: int,
-) -> Sequence[Slot]:
-    """Return open slots of the future with ``min_seats`` left, by start and id."""
-    rows = _queries.list_bookable_slots(conn, min_seats=min_seats, **_page(wanted, after, max_rows))
-    return [_slot(row) for row in rows]
-
-
-def _page(wanted: SlotFilter, after: SlotPosition | None, max_rows: int) -> dict[str, Any]:
-    return {
-        "doctor_name_pattern": _substring_pattern(wanted.doctor_name),
-        "specialization_pattern": _substring_pattern(wanted.specialization),
+    With ``min_seats``, only those of the future that have so many left.
+    """
+    page = {
         "starts_from": wanted.starts_from,
         "starts_before": wanted.starts_before,
+        "status": status.value if status else None,
+        "min_seats": min_seats,
         "after_start_time": after.start_time if after else None,
         "after_id": after.id if after else None,
         "max_rows": max_rows,
     }
+    if wanted.doctor_name is None and wanted.specialization is None:
+        rows = _queries.list_slots(conn, **page)
+    else:
+        rows = _queries.search_slots(
+            conn,
+            doctor_name=wanted.doctor_name,
+            doctor_name_pattern=_substring_pattern(wanted.doctor_name),
+            specialization=wanted.specialization,
+            specialization_pattern=_substring_pattern(wanted.specialization),
+            few_providers=FEW_PROVIDERS,
+            max_walked=MAX_WALKED,
+            **page,
+        )
+    return [_slot(row) for row in rows]
 
 
 def _substring_pattern(text: str | None) -> str | None:

@@ -131,7 +131,7 @@ class SlotService:
         """Return a page of all slots, by start and id."""
         rows = self._db.read(
             lambda conn: slots.list_slots(
-                conn, wanted, status=status, after=after, max_rows=limit + 1
+                conn, wanted, status=status, min_seats=None, after=after, max_rows=limit + 1
             )
         )
         return page_of(rows, limit, _position)
@@ -141,8 +141,13 @@ class SlotService:
     ) -> SlotPage:
         """Return a page of open slots of the future with ``min_seats`` left, by start and id."""
         rows = self._db.read(
-            lambda conn: slots.list_bookable_slots(
-                conn, wanted, min_seats=min_seats, after=after, max_rows=limit + 1
+            lambda conn: slots.list_slots(
+                conn,
+                wanted,
+                status=SlotStatus.OPEN,
+                min_seats=min_seats,
+                after=after,
+                max_rows=limit + 1,
             )
         )
         return page_of(rows, limit, _position)

@@ -263,7 +263,8 @@ FROM current_bookings
 WHERE
     slot_id = :slot_id::uuid
     AND user_id = any(:user_ids::text[])
-    AND status IN ('PENDING', 'CONFIRMED')
+    AND stored_status IN ('PENDING', 'CONFIRMED')
+    AND NOT is_unswept
 GROUP BY user_id;
 
 -- name: list_pending_holds(user_id)
@@ -273,7 +274,7 @@ SELECT
     is_unswept,
     ceil(extract(EPOCH FROM expires_at - statement_timestamp()))::integer AS seconds_left
 FROM current_bookings
-WHERE user_id = :user_id::text AND (status = 'PENDING' OR is_unswept)
+WHERE user_id = :user_id::text AND stored_status = 'PENDING'
 ORDER BY slot_id, id;
 
 -- name: find_booking(booking_id, owner)^
@@ -432,25 +433,51 @@ SELECT
 FROM cancelled;
 
 -- name: list_bookings(user_id, slot_id, status, before_created_at, before_id, max_rows)
--- Bookings as they are shown, newest first, behind a keyset position.
+-- Bookings as they are shown, newest first, behind a keyset position. Walks those of each stored
+-- status in their order: what is shown as FAILED may be stored as PENDING.
 SELECT
-    id,
-    slot_id,
-    user_id,
-    num_seats,
-    status,
-    failure_reason,
-    expires_at,
-    created_at,
-    updated_at
-FROM current_bookings
+    page.id,
+    page.slot_id,
+    page.user_id,
+    page.num_seats,
+    page.status,
+    page.failure_reason,
+    page.expires_at,
+    page.created_at,
+    page.updated_at
+FROM (VALUES ('PENDING'), ('CONFIRMED'), ('FAILED'), ('CANCELLED')) AS stored (status)
+CROSS JOIN
+    LATERAL (
+        SELECT
+            b.id,
+            b.slot_id,
+            b.user_id,
+            b.num_seats,
+            b.status,
+            b.failure_reason,
+            b.expires_at,
+            b.created_at,
+            b.updated_at
+        FROM current_bookings AS b
+        WHERE
+            b.stored_status = stored.status
+            AND (:user_id::text IS NULL OR b.user_id = :user_id::text)
+            AND (:slot_id::uuid IS NULL OR b.slot_id = :slot_id::uuid)
+            AND (
+                :status::text IS NULL
+                OR stored.status <> 'PENDING'
+                OR b.is_unswept = (:status::text = 'FAILED')
+            )
+            AND (
+                :before_created_at::timestamptz IS NULL
+                OR (b.created_at, b.id) < (:before_created_at::timestamptz, :before_id::uuid)
+            )
+        ORDER BY b.created_at DESC, b.id DESC
+        LIMIT :max_rows::integer
+    ) AS page
 WHERE
-    (:user_id::text IS NULL OR user_id = :user_id::text)
-    AND (:slot_id::uuid IS NULL OR slot_id = :slot_id::uuid)
-    AND (:status::text IS NULL OR status = :status::text)
-    AND (
-        :before_created_at::timestamptz IS NULL
-        OR (created_at, id) < (:before_created_at::timestamptz, :before_id::uuid)
-    )
-ORDER BY created_at DESC, id DESC
+    :status::text IS NULL
+    OR stored.status = :status::text
+    OR (:status::text = 'FAILED' AND stored.status = 'PENDING')
+ORDER BY page.created_at DESC, page.id DESC
 LIMIT :max_rows::integer;

@@ -88,68 +88,364 @@ RETURNING
 DELETE FROM slots
 WHERE id = :slot_id::uuid;
 
--- name: list_slots(doctor_name_pattern, specialization_pattern, starts_from, starts_before, status, after_start_time, after_id, max_rows)
--- Every slot, soonest first, behind a keyset position.
-SELECT
-    id,
-    doctor_name,
-    specialization,
-    start_time,
-    duration_minutes,
-    total_capacity,
-    remaining_capacity,
-    max_seats_per_user,
-    status,
-    version,
-    created_at,
-    updated_at
-FROM current_slots
-WHERE
-    (:doctor_name_pattern::text IS NULL OR doctor_name ILIKE :doctor_name_pattern::text)
-    AND (
-        :specialization_pattern::text IS NULL
-        OR specialization ILIKE :specialization_pattern::text
-    )
-    AND (:starts_from::timestamptz IS NULL OR start_time >= :starts_from::timestamptz)
-    AND (:starts_before::timestamptz IS NULL OR start_time < :starts_before::timestamptz)
-    AND (:status::text IS NULL OR status = :status::text)
-    AND (
-        :after_start_time::timestamptz IS NULL
-        OR (start_time, id) > (:after_start_time::timestamptz, :after_id::uuid)
-    )
-ORDER BY start_time, id
-LIMIT :max_rows::integer;
+-- name: list_slots(starts_from, starts_before, status, min_seats, after_start_time, after_id, max_rows)
+-- Slots, soonest first, behind a keyset position. Where min_seats is not null, those of the future
+-- that have so many left, the seats of lapsed holds included. Walks the slots of each status in their
+-- order; reads the lapsed holds only if it meets a slot with too few left.
+WITH lapsed AS (
+    SELECT slot_id
+    FROM bookings
+    WHERE status = 'PENDING' AND expires_at <= statement_timestamp()
+)
 
--- name: list_bookable_slots(doctor_name_pattern, specialization_pattern, starts_from, starts_before, min_seats, after_start_time, after_id, max_rows)
--- Open slots of the future with enough seats, soonest first, behind a keyset position.
 SELECT
-    id,
-    doctor_name,
-    specialization,
-    start_time,
-    duration_minutes,
-    total_capacity,
-    remaining_capacity,
-    max_seats_per_user,
-    status,
-    version,
-    created_at,
-    updated_at
-FROM current_slots
-WHERE
-    status = 'OPEN'
-    AND start_time > statement_timestamp()
-    AND remaining_capacity >= :min_seats::integer
-    AND (:doctor_name_pattern::text IS NULL OR doctor_name ILIKE :doctor_name_pattern::text)
-    AND (
-        :specialization_pattern::text IS NULL
-        OR specialization ILIKE :specialization_pattern::text
-    )
-    AND (:starts_from::timestamptz IS NULL OR start_time >= :starts_from::timestamptz)
-    AND (:starts_before::timestamptz IS NULL OR start_time < :starts_before::timestamptz)
-    AND (
-        :after_start_time::timestamptz IS NULL
-        OR (start_time, id) > (:after_start_time::timestamptz, :after_id::uuid)
-    )
-ORDER BY start_time, id
-LIMIT :max_rows::integer;
+    s.id,
+    s.doctor_name,
+    s.specialization,
+    s.start_time,
+    s.duration_minutes,
+    s.total_capacity,
+    s.remaining_capacity,
+    s.max_seats_per_user,
+    s.status,
+    s.version,
+    s.created_at,
+    s.updated_at
+FROM (
+    SELECT found.id
+    FROM (VALUES ('OPEN'), ('CLOSED')) AS wanted (status)
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                stored.start_time,
+                stored.id
+            FROM slots AS stored
+            WHERE
+                stored.status = wanted.status
+                AND (
+                    :starts_from::timestamptz IS NULL
+                    OR stored.start_time >= :starts_from::timestamptz
+                )
+                AND (
+                    :starts_before::timestamptz IS NULL
+                    OR stored.start_time < :starts_before::timestamptz
+                )
+                AND (
+                    :after_start_time::timestamptz IS NULL
+                    OR (stored.start_time, stored.id)
+                    > (:after_start_time::timestamptz, :after_id::uuid)
+                )
+                AND (
+                    :min_seats::integer IS NULL
+                    OR (
+                        stored.start_time > statement_timestamp()
+                        AND stored.total_capacity >= :min_seats::integer
+                        AND (
+                            stored.remaining_capacity >= :min_seats::integer
+                            OR (
+                                stored.id IN (SELECT lapsed.slot_id FROM lapsed)
+                                AND stored.remaining_capacity + (
+                                    SELECT sum(b.num_seats)
+                                    FROM bookings AS b
+                                    WHERE
+                                        b.slot_id = stored.id
+                                        AND b.status = 'PENDING'
+                                        AND b.expires_at <= statement_timestamp()
+                                ) >= :min_seats::integer
+                            )
+                        )
+                    )
+                )
+            ORDER BY stored.start_time, stored.id
+            LIMIT :max_rows::integer
+        ) AS found
+    WHERE :status::text IS NULL OR wanted.status = :status::text
+    ORDER BY found.start_time, found.id
+    LIMIT :max_rows::integer
+) AS page
+INNER JOIN current_slots AS s ON page.id = s.id
+ORDER BY s.start_time, s.id;
+
+-- name: search_slots(doctor_name, doctor_name_pattern, specialization, specialization_pattern, starts_from, starts_before, status, min_seats, after_start_time, after_id, few_providers, max_walked, max_rows)
+-- As list_slots, those whose doctor's name and specialization contain a text, in any case. Finds the
+-- providers that match; where no doctor is asked for, a specialization is one. Where more than
+-- few_providers match, walks the next max_walked slots. Where these hold no whole page, or few match,
+-- takes the soonest slot of each provider (its head), the providers whose heads come first, and the
+-- page from their slots: no slot of the page comes before the head of its provider.
+WITH lapsed AS (
+    SELECT slot_id
+    FROM bookings
+    WHERE status = 'PENDING' AND expires_at <= statement_timestamp()
+),
+
+matching AS MATERIALIZED (
+    SELECT
+        doctor_name,
+        specialization
+    FROM providers
+    WHERE
+        doctor_name ILIKE :doctor_name_pattern::text
+        AND doctor_name_runs
+        @> letter_runs(:doctor_name::text, least(char_length(lower(:doctor_name::text)), 3))
+        AND (
+            :specialization::text IS NULL
+            OR (
+                specialization ILIKE :specialization_pattern::text
+                AND specialization_runs
+                @> letter_runs(
+                    :specialization::text, least(char_length(lower(:specialization::text)), 3)
+                )
+            )
+        )
+    UNION ALL
+    SELECT DISTINCT
+        NULL,
+        specialization
+    FROM providers
+    WHERE
+        :doctor_name::text IS NULL
+        AND specialization ILIKE :specialization_pattern::text
+        AND specialization_runs
+        @> letter_runs(
+            :specialization::text, least(char_length(lower(:specialization::text)), 3)
+        )
+),
+
+are_few AS MATERIALIZED (
+    SELECT count(*) <= :few_providers::integer AS answer
+    FROM (SELECT specialization FROM matching LIMIT :few_providers::integer + 1) AS enough  -- noqa: AM09
+),
+
+walked AS MATERIALIZED (
+    SELECT stored.id
+    FROM (
+        SELECT
+            soonest.id,
+            soonest.doctor_name,
+            soonest.specialization,
+            soonest.start_time,
+            soonest.total_capacity,
+            soonest.remaining_capacity
+        FROM (VALUES ('OPEN'), ('CLOSED')) AS wanted (status)
+        CROSS JOIN
+            LATERAL (
+                SELECT
+                    stored.id,
+                    stored.doctor_name,
+                    stored.specialization,
+                    stored.start_time,
+                    stored.total_capacity,
+                    stored.remaining_capacity
+                FROM slots AS stored
+                WHERE
+                    stored.status = wanted.status
+                    AND (:min_seats::integer IS NULL OR stored.start_time > statement_timestamp())
+                    AND (
+                        :starts_from::timestamptz IS NULL
+                        OR stored.start_time >= :starts_from::timestamptz
+                    )
+                    AND (
+                        :starts_before::timestamptz IS NULL
+                        OR stored.start_time < :starts_before::timestamptz
+                    )
+                    AND (
+                        :after_start_time::timestamptz IS NULL
+                        OR (stored.start_time, stored.id)
+                        > (:after_start_time::timestamptz, :after_id::uuid)
+                    )
+                ORDER BY stored.start_time, stored.id
+                LIMIT :max_walked::integer
+            ) AS soonest
+        WHERE
+            (:status::text IS NULL OR wanted.status = :status::text)
+            AND (SELECT NOT answer FROM are_few)
+        ORDER BY soonest.start_time, soonest.id
+        LIMIT :max_walked::integer
+    ) AS stored
+    WHERE
+        (:doctor_name::text IS NULL OR stored.doctor_name ILIKE :doctor_name_pattern::text)
+        AND (
+            :specialization::text IS NULL
+            OR stored.specialization ILIKE :specialization_pattern::text
+        )
+        AND (
+            :min_seats::integer IS NULL
+            OR (
+                stored.start_time > statement_timestamp()
+                AND stored.total_capacity >= :min_seats::integer
+                AND (
+                    stored.remaining_capacity >= :min_seats::integer
+                    OR (
+                        stored.id IN (SELECT lapsed.slot_id FROM lapsed)
+                        AND stored.remaining_capacity + (
+                            SELECT sum(b.num_seats)
+                            FROM bookings AS b
+                            WHERE
+                                b.slot_id = stored.id
+                                AND b.status = 'PENDING'
+                                AND b.expires_at <= statement_timestamp()
+                        ) >= :min_seats::integer
+                    )
+                )
+            )
+        )
+    ORDER BY stored.start_time, stored.id
+    LIMIT :max_rows::integer
+),
+
+is_whole AS MATERIALIZED (
+    SELECT count(*) >= :max_rows::integer AS answer
+    FROM walked
+),
+
+heads AS MATERIALIZED (
+    SELECT
+        matching.doctor_name,
+        matching.specialization,
+        wanted.status,
+        head.start_time,
+        head.id
+    FROM matching
+    CROSS JOIN (VALUES ('OPEN'), ('CLOSED')) AS wanted (status)
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                stored.start_time,
+                stored.id
+            FROM slots AS stored
+            WHERE
+                (:doctor_name::text IS NULL OR stored.doctor_name = matching.doctor_name)
+                AND coalesce(stored.specialization, '') = matching.specialization
+                AND stored.status = wanted.status
+                AND (
+                    :starts_from::timestamptz IS NULL
+                    OR stored.start_time >= :starts_from::timestamptz
+                )
+                AND (
+                    :starts_before::timestamptz IS NULL
+                    OR stored.start_time < :starts_before::timestamptz
+                )
+                AND (
+                    :after_start_time::timestamptz IS NULL
+                    OR (stored.start_time, stored.id)
+                    > (:after_start_time::timestamptz, :after_id::uuid)
+                )
+                AND (
+                    :min_seats::integer IS NULL
+                    OR (
+                        stored.start_time > statement_timestamp()
+                        AND stored.total_capacity >= :min_seats::integer
+                        AND (
+                            stored.remaining_capacity >= :min_seats::integer
+                            OR (
+                                stored.id IN (SELECT lapsed.slot_id FROM lapsed)
+                                AND stored.remaining_capacity + (
+                                    SELECT sum(b.num_seats)
+                                    FROM bookings AS b
+                                    WHERE
+                                        b.slot_id = stored.id
+                                        AND b.status = 'PENDING'
+                                        AND b.expires_at <= statement_timestamp()
+                                ) >= :min_seats::integer
+                            )
+                        )
+                    )
+                )
+            ORDER BY stored.start_time, stored.id
+            LIMIT 1
+        ) AS head
+    WHERE
+        (:status::text IS NULL OR wanted.status = :status::text)
+        AND NOT (SELECT answer FROM is_whole)
+    ORDER BY head.start_time, head.id
+    LIMIT :max_rows::integer
+),
+
+last_head AS MATERIALIZED (
+    SELECT
+        CASE WHEN count(*) >= :max_rows::integer THEN max(start_time) ELSE 'infinity' END
+            AS start_time
+    FROM heads
+),
+
+page AS (
+    SELECT id
+    FROM walked
+    WHERE (SELECT answer FROM is_whole)
+    UNION ALL
+    SELECT found.id
+    FROM (
+        SELECT
+            next.start_time,
+            next.id
+        FROM heads
+        CROSS JOIN last_head
+        CROSS JOIN
+            LATERAL (
+                SELECT
+                    stored.start_time,
+                    stored.id
+                FROM slots AS stored
+                WHERE
+                    (:doctor_name::text IS NULL OR stored.doctor_name = heads.doctor_name)
+                    AND coalesce(stored.specialization, '') = heads.specialization
+                    AND stored.status = heads.status
+                    AND stored.start_time <= last_head.start_time
+                    AND (
+                        :starts_from::timestamptz IS NULL
+                        OR stored.start_time >= :starts_from::timestamptz
+                    )
+                    AND (
+                        :starts_before::timestamptz IS NULL
+                        OR stored.start_time < :starts_before::timestamptz
+                    )
+                    AND (
+                        :after_start_time::timestamptz IS NULL
+                        OR (stored.start_time, stored.id)
+                        > (:after_start_time::timestamptz, :after_id::uuid)
+                    )
+                    AND (
+                        :min_seats::integer IS NULL
+                        OR (
+                            stored.start_time > statement_timestamp()
+                            AND stored.total_capacity >= :min_seats::integer
+                            AND (
+                                stored.remaining_capacity >= :min_seats::integer
+                                OR (
+                                    stored.id IN (SELECT lapsed.slot_id FROM lapsed)
+                                    AND stored.remaining_capacity + (
+                                        SELECT sum(b.num_seats)
+                                        FROM bookings AS b
+                                        WHERE
+                                            b.slot_id = stored.id
+                                            AND b.status = 'PENDING'
+                                            AND b.expires_at <= statement_timestamp()
+                                    ) >= :min_seats::integer
+                                )
+                            )
+                        )
+                    )
+                ORDER BY stored.start_time, stored.id
+                LIMIT :max_rows::integer
+            ) AS next
+        ORDER BY next.start_time, next.id
+        LIMIT :max_rows::integer
+    ) AS found
+)
+
+SELECT
+    s.id,
+    s.doctor_name,
+    s.specialization,
+    s.start_time,
+    s.duration_minutes,
+    s.total_capacity,
+    s.remaining_capacity,
+    s.max_seats_per_user,
+    s.status,
+    s.version,
+    s.created_at,
+    s.updated_at
+FROM page
+INNER JOIN current_slots AS s ON page.id = s.id
+ORDER BY s.start_time, s.id;

@@ -170,6 +170,8 @@ DAMAGES: dict[str, tuple[str, list[str], int]] = {
         ["UPDATE booking_events SET slot_version = 3 WHERE type IN ('BOOKED', 'CANCELLED')"],
         3,
     ),
+    "provider unknown": ("providers_are_known", ["DELETE FROM providers"], 1),
+    "doctor renamed alone": ("providers_are_known", ["UPDATE slots SET doctor_name = 'Dr. X'"], 1),
     "constraint not validated": (
         "constraints_are_enforced",
         ["ALTER TABLE slots ADD CONSTRAINT slots_later_ck CHECK (version < 99) NOT VALID"],

@@ -31,12 +31,15 @@ INNER JOIN pg_class AS t ON c.conrelid = t.oid
 WHERE c.connamespace = 'public'::regnamespace AND c.contype <> 'n'
 ORDER BY c.conname
 """
-# A unique index that is no constraint refuses rows under its own name all the same.
-INDEXES = """
+# A unique index that is no constraint refuses rows under its own name all the same. An expression
+# goes by the column in it.
+INDEXES = r"""
 SELECT i.relname::text, t.relname::text, x.indisunique::text, ARRAY(
-    SELECT a.attname::text
+    SELECT coalesce(
+        a.attname::text, substring(pg_get_indexdef(i.oid, k.place::integer, true) FROM '\((\w+)')
+    )
     FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
-    INNER JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = k.attnum
+    LEFT JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = nullif(k.attnum, 0)
     WHERE k.place <= x.indnkeyatts
     ORDER BY k.place
 )

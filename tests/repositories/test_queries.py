@@ -137,7 +137,7 @@ def test_query_is_explained(file: str, name: str) -> None:
         ("slots", "update_slot", Slot, []),
         ("slots", "lock_slot", Slot, []),
         ("slots", "list_slots", Slot, []),
-        ("slots", "list_bookable_slots", Slot, []),
+        ("slots", "search_slots", Slot, []),
         ("slots", "find_slot", Slot, ["unswept_seats"]),
         ("bookings", "insert_bookings", Booking, []),
         ("bookings", "confirm_booking", Booking, []),
