@@ -1,0 +1,327 @@
+"""No query of sql/queries reads a large table whole: each is explained on one, with the parameters
+that are worst for it. The checks of sql/checks do, on purpose: they are there to look at every row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as PgConnection  # noqa: N812
+
+from booking.config import PROJECT_ROOT
+from booking.db import prepared
+from booking.db.queries import QUERIES, load_queries
+from booking.repositories.slots import FEW_PROVIDERS, MAX_WALKED
+from tests.factories import UNKNOWN_ID
+
+DATA = PROJECT_ROOT / "scripts" / "benchmark" / "growth_data.sql"
+SIZE = {"slots": 20_000, "bookings": 40_000, "providers": 500}
+# The tables that grow for as long as the system is used.
+LARGE = {"slots", "bookings", "booking_events"}
+# Of these a query may look at so many rows, a search's walk included: a tenth of the smallest.
+MOST_ROWS = 2_000
+
+DOCTOR = {"doctor_name": "girardstein", "doctor_name_pattern": "%girardstein%"}
+NOBODY = {"doctor_name": "nobody", "doctor_name_pattern": "%nobody%"}
+LAST = {"doctor_name": "æ", "doctor_name_pattern": "%æ%"}
+EVERYBODY = {"doctor_name": "dr.", "doctor_name_pattern": "%dr.%"}
+SPECIALIZATION = {"specialization": "cardio", "specialization_pattern": "%cardio%"}
+NOTHING = {"specialization": "xq", "specialization_pattern": "%xq%"}
+
+Parameters = dict[str, Any]
+
+
+class Examples:
+    """The parameters with which each query is explained."""
+
+    def __init__(self, conn: PgConnection) -> None:
+        self._conn = conn
+        self.now = datetime.now(UTC)
+        self.slot_of_many = self._value("SELECT slot_id FROM bookings GROUP BY 1", "count(*)")
+        self.user_of_many = self._value("SELECT user_id FROM bookings GROUP BY 1", "count(*)")
+        self.hold = self._value("SELECT id FROM bookings WHERE status = 'PENDING'", "id")
+        self.bookable = self._value("SELECT id FROM slots", "remaining_capacity")
+        self.late = self._value("SELECT start_time FROM slots", "start_time")
+
+    def _value(self, select: str, order: str) -> Any:
+        with self._conn.cursor() as cursor:
+            cursor.execute(f"{select} ORDER BY {order} DESC LIMIT 1")
+            [(value,)] = cursor.fetchall()
+            return value
+
+    def of(self, file: str, name: str) -> list[Parameters]:
+        """Return what the query is explained with; KeyError for one that nobody thought of."""
+        if file not in {"slots", "bookings", "booking_events", "holds"}:
+            # Of the server and of small tables: any parameters will do.
+            return [{"name": "x", "sha256": "x", "key": 1}]
+        return {**self._of_slots(), **self._of_bookings(), **self._of_holds()}[name]
+
+    def _of_slots(self) -> dict[str, list[Parameters]]:
+        slot = {
+            "slot_id": self.bookable,
+            "doctor_name": "Dr. New",
+            "specialization": None,
+            "start_time": self.late + timedelta(days=1),
+            "duration_minutes": 30,
+            "total_capacity": 1_000_000,
+            "max_seats_per_user": None,
+            "status": "OPEN",
+        }
+        one = [{"slot_id": self.slot_of_many}]
+        pages = [
+            {
+                "starts_from": None,
+                "starts_before": None,
+                "status": None,
+                "min_seats": None,
+                "after_start_time": None,
+                "after_id": None,
+                "max_rows": 51,
+                **change,
+            }
+            for change in (
+                {},
+                {"after_start_time": self.late - timedelta(days=400), "after_id": UNKNOWN_ID},
+                {"starts_from": self.now + timedelta(days=300)},
+                {"starts_before": self.now - timedelta(days=300)},
+                {"status": "CLOSED"},
+                {"status": "OPEN", "min_seats": 1},
+                {"status": "OPEN", "min_seats": 1, "starts_from": self.now + timedelta(days=300)},
+                {"status": "OPEN", "min_seats": 900},
+                {"status": "OPEN", "min_seats": 1_000_000},
+            )
+        ]
+        texts: list[Parameters] = [
+            dict.fromkeys(
+                ("doctor_name", "doctor_name_pattern", "specialization", "specialization_pattern")
+            )
+            | text
+            for text in (
+                DOCTOR,
+                NOBODY,
+                LAST,
+                EVERYBODY,
+                SPECIALIZATION,
+                NOTHING,
+                DOCTOR | SPECIALIZATION,
+                EVERYBODY | NOTHING,
+            )
+        ]
+        bounds = {"few_providers": FEW_PROVIDERS, "max_walked": MAX_WALKED}
+        return {
+            "insert_slot": [slot | {"slot_id": UNKNOWN_ID}],
+            "find_slot": one,
+            "find_bookability": one,
+            "lock_slot": one,
+            "is_future": [{"moment": self.now}],
+            "update_slot": [slot],
+            "delete_slot": [{"slot_id": UNKNOWN_ID}],
+            "list_slots": pages,
+            # Not bounded: many doctors, and more seats than nearly any of their slots has. They are
+            # all looked at (docs/decisions/0013).
+            "search_slots": [
+                page | text | bounds
+                for page in pages
+                for text in texts
+                if text["doctor_name"] != "dr." or (page["min_seats"] or 1) == 1
+            ],
+        }
+
+    def _of_bookings(self) -> dict[str, list[Parameters]]:
+        of_user = {"user_id": self.user_of_many, "idempotency_key": "key-1"}
+        of_users = {"user_ids": [self.user_of_many, "nobody"]}
+        one = [
+            {"booking_id": self.hold, "owner": None},
+            {"booking_id": self.hold, "owner": self.user_of_many},
+        ]
+        return {
+            "insert_bookings": [
+                {
+                    "slot_id": self.bookable,
+                    "booking_ids": [UNKNOWN_ID],
+                    "user_ids": [self.user_of_many],
+                    "num_seats": [1],
+                    "hold_ttl_seconds": [ttl],
+                    "hold_places": [place],
+                    "idempotency_keys": ["new"],
+                    "is_seat_limit_checked": False,
+                }
+                for ttl, place in ((None, None), (120, 100))
+            ],
+            "explain_refusals": [
+                {
+                    "slot_id": self.slot_of_many,
+                    "user_ids": [self.user_of_many] * 20,
+                    "idempotency_keys": [None, *(f"key-{number}" for number in range(19))],
+                }
+            ],
+            "is_key_free": [of_user],
+            "wait_for_key": [of_user],
+            "list_free_hold_places": [of_users | {"max_active_holds": 10}],
+            "sum_seats_of_users": [of_users | {"slot_id": self.slot_of_many}],
+            "list_pending_holds": [of_user],
+            "find_booking": one,
+            "find_booking_by_key": [of_user],
+            "confirm_booking": one,
+            "cancel_booking": one,
+            "list_bookings": [
+                {
+                    "user_id": user_id,
+                    "slot_id": slot_id,
+                    "status": status,
+                    "before_created_at": before,
+                    "before_id": UNKNOWN_ID,
+                    "max_rows": 51,
+                }
+                for user_id in (None, self.user_of_many, "nobody")
+                for slot_id in (None, self.slot_of_many)
+                for status in (None, "PENDING", "CONFIRMED", "FAILED", "CANCELLED")
+                for before in (None, self.now - timedelta(days=200))
+            ],
+            "list_booking_events": [
+                {"booking_id": self.hold, "after_id": after_id, "max_rows": 51}
+                for after_id in (None, 10)
+            ],
+        }
+
+    def _of_holds(self) -> dict[str, list[Parameters]]:
+        return {
+            "expire_holds": [{"slot_ids": [self.slot_of_many], "max_holds": 200}],
+            "lock_lapsed_holds": [{"slot_id": self.slot_of_many, "max_holds": 200}],
+            "list_slots_with_lapsed_holds": [{"lapsed_before": self.now}],
+            "read_clock": [{}],
+        }
+
+
+QUERIES_OF_FILES = [
+    (path.stem, name)
+    for path in sorted(QUERIES.glob("*.sql"))
+    for name in re.findall(r"^-- name: (\w+)\(", path.read_text(), re.MULTILINE)
+    # PostgreSQL explains no command that defines something.
+    if name != "create_schema_migrations"
+]
+
+
+@pytest.fixture(scope="module")
+def large(new_database: Callable[..., str]) -> Iterator[PgConnection]:
+    """A database with enough rows, and statistics of them, that the planner minds."""
+    conn = psycopg2.connect(new_database(), options="-c TimeZone=UTC")
+    with conn, conn.cursor() as cursor:
+        cursor.execute(DATA.read_text(), SIZE)
+    conn.autocommit = True
+    with conn.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    yield conn
+    conn.close()
+
+
+@pytest.fixture(scope="module")
+def examples(large: PgConnection) -> Examples:
+    return Examples(large)
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def _rows_read(conn: PgConnection, sql: str, parameters: Parameters) -> Counter[str]:
+    """Run the query and return how many rows of each large table its scans looked at; all of them
+    where one is read whole. Index entries count as rows. Nothing stays changed.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("SELECT relname::text, reltuples::integer FROM pg_class")
+        sizes = dict(cursor.fetchall())
+        cursor.execute("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index")
+        table_of = dict(cursor.fetchall())
+        cursor.execute("BEGIN")
+        if statement := prepared._statements.get(sql):
+            # As pooled connections have it: one plan, whatever the parameters.
+            cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            cursor.execute(statement.prepare)
+            sql = statement.execute
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+        [([explained],)] = cursor.fetchall()
+        if statement:
+            cursor.execute(statement.deallocate)
+        cursor.execute("ROLLBACK")
+    read: Counter[str] = Counter()
+    for node in _nodes(explained["Plan"]):
+        table = node.get("Relation Name") or table_of.get(node.get("Index Name", ""))
+        if table not in LARGE or "Scan" not in node["Node Type"] or not node["Actual Loops"]:
+            continue
+        rows = node["Actual Rows"] + sum(
+            node.get(f"Rows Removed by {reason}", 0) for reason in ("Filter", "Index Recheck")
+        )
+        is_whole = node["Node Type"] == "Seq Scan"
+        read[table] += sizes[table] if is_whole else round(rows * node["Actual Loops"])
+    return read
+
+
+def _offences(conn: PgConnection, examples: Examples, file: str, name: str) -> list[Any]:
+    """Return the parameters with which the query reads too much, and how much that is."""
+    sql: str = getattr(load_queries(file), name).sql
+    return [
+        (parameters, dict(read))
+        for parameters in examples.of(file, name)
+        if max((read := _rows_read(conn, sql, parameters)).values(), default=0) > MOST_ROWS
+    ]
+
+
+@pytest.mark.parametrize(("file", "name"), QUERIES_OF_FILES)
+def test_query_reads_no_large_table_whole(
+    large: PgConnection, examples: Examples, file: str, name: str
+) -> None:
+    assert _offences(large, examples, file, name) == []
+
+
+def test_prepared_queries_are_explained_as_such() -> None:
+    names = {"insert_bookings", "find_slot"}
+    found = {
+        name
+        for file, name in QUERIES_OF_FILES
+        if getattr(load_queries(file), name).sql in prepared._statements
+    }
+    assert found >= names
+
+
+def test_tables_are_large_enough(large: PgConnection) -> None:
+    with large.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND reltuples > %s",
+            [5 * MOST_ROWS],
+        )
+        assert {table for (table,) in cursor.fetchall()} >= LARGE
+
+
+@pytest.mark.parametrize(
+    ("index", "file", "name"),
+    [
+        ("slots_status_start_time_id_idx", "slots", "list_slots"),
+        ("slots_total_capacity_idx", "slots", "list_slots"),
+        ("slots_doctor_name_specialization_status_start_time_id_idx", "slots", "search_slots"),
+        ("slots_specialization_status_start_time_id_idx", "slots", "search_slots"),
+        ("bookings_status_created_at_id_idx", "bookings", "list_bookings"),
+        ("bookings_user_id_status_created_at_id_idx", "bookings", "list_bookings"),
+        ("bookings_slot_id_status_created_at_id_user_id_idx", "bookings", "list_bookings"),
+        ("booking_events_booking_id_id_idx", "booking_events", "list_booking_events"),
+    ],
+)
+def test_query_that_lost_its_index_is_found(
+    large: PgConnection, examples: Examples, index: str, file: str, name: str
+) -> None:
+    with large.cursor() as cursor:
+        cursor.execute("SELECT pg_get_indexdef(%s::regclass)", [index])
+        [(definition,)] = cursor.fetchall()
+        cursor.execute(f"DROP INDEX {index}")
+        try:
+            assert _offences(large, examples, file, name) != []
+        finally:
+            cursor.execute(definition)
