@@ -1,4 +1,4 @@
-"""A TCP proxy before a server: it passes everything on, loses replies, or cuts connections."""
+"""A TCP proxy before a server: it passes everything on, delays it, loses replies, or cuts."""
 
 from __future__ import annotations
 
@@ -13,30 +13,88 @@ CHUNK_BYTES = 65_536
 RESET = struct.pack("ii", 1, 0)
 
 
+class _Link:
+    """A client's connection and the one to the server that was made for it."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.loses_reply = False
+        self._is_reset = False
+        self._lock = threading.Lock()
+        self._ways_open = 2
+
+    def end_way(self, sink: socket.socket) -> bool:
+        """Pass one side's orderly end on; return whether both sides have ended by now."""
+        with self._lock:
+            if self._is_reset:
+                return False
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
+            self._ways_open -= 1
+            return self._ways_open == 0
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+    def reset(self) -> None:
+        with self._lock:
+            self._is_reset = True
+        _reset(self.client)
+        _reset(self.server)
+
+
 class TcpProxy:
     """Listens on a free port of loopback and forwards to one address."""
 
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
-        self._sockets: set[socket.socket] = set()
+        self._links: set[_Link] = set()
         self._threads: list[threading.Thread] = []
         self._loses_replies = False
+        self._delay_seconds = 0.0
+        self._undelayed = threading.Event()
         self.lost_bytes = 0
+        self.lost_replies = 0
+        self.delayed_chunks = 0
         self._spawn(self._accept)
 
     def lose_replies(self, *, lose: bool = True) -> None:
         """Forward what a client sends; when the reply comes, reset the client's connection."""
         self._loses_replies = lose
 
-    def cut(self) -> None:
-        """Reset every connection, both ways."""
+    def lose_next_replies(self) -> int:
+        """Do so for the next reply of each connection that there is; return how many these are."""
         with self._lock:
-            sockets, self._sockets = self._sockets, set()
-        for end in sockets:
-            _reset(end)
+            for link in self._links:
+                link.loses_reply = True
+            return len(self._links)
+
+    def spare_replies(self) -> None:
+        """Take back what ``lose_next_replies`` has said of connections still without a reply."""
+        with self._lock:
+            for link in self._links:
+                link.loses_reply = False
+
+    def delay(self, seconds: float) -> None:
+        """Hold each piece of data so long before it is passed on, both ways; 0: no longer."""
+        self._delay_seconds = seconds
+        if seconds:
+            self._undelayed.clear()
+        else:
+            self._undelayed.set()
+
+    def cut(self) -> int:
+        """Reset every connection, both ways; return how many there were."""
+        with self._lock:
+            links, self._links = self._links, set()
+        for link in links:
+            link.reset()
+        return len(links)
 
     def close(self) -> None:
         """Stop listening, cut everything and wait until no thread is left."""
@@ -44,13 +102,15 @@ class TcpProxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.delay(0)
         self.cut()
         for thread in self._threads:
             thread.join(10)
             assert not thread.is_alive()
 
-    def _spawn(self, run: Callable[..., None], *arguments: socket.socket) -> None:
+    def _spawn(self, run: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=run, args=arguments, daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()]
         self._threads.append(thread)
         thread.start()
 
@@ -66,32 +126,57 @@ class TcpProxy:
                 _reset(client)
                 continue
             server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link = _Link(client, server)
             with self._lock:
-                self._sockets |= {client, server}
-            self._spawn(self._send_requests, client, server)
-            self._spawn(self._send_replies, server, client)
+                self._links.add(link)
+            self._spawn(self._send_requests, link)
+            self._spawn(self._send_replies, link)
 
-    def _send_requests(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := client.recv(CHUNK_BYTES):
-                server.sendall(chunk)
-        self._end(client, server)
+    def _send_requests(self, link: _Link) -> None:
+        self._pump(link, link.client, link.server, lambda _size: False)
 
-    def _send_replies(self, server: socket.socket, client: socket.socket) -> None:
-        with suppress(OSError):
-            while chunk := server.recv(CHUNK_BYTES):
-                if self._loses_replies:
-                    self.lost_bytes += len(chunk)
-                    break
-                client.sendall(chunk)
-        self._end(client, server)
+    def _send_replies(self, link: _Link) -> None:
+        def is_lost(size: int) -> bool:
+            if not (self._loses_replies or link.loses_reply):
+                return False
+            with self._lock:
+                self.lost_bytes += size
+                self.lost_replies += 1
+            return True
 
-    def _end(self, *ends: socket.socket) -> None:
+        self._pump(link, link.server, link.client, is_lost)
+
+    def _pump(
+        self,
+        link: _Link,
+        source: socket.socket,
+        sink: socket.socket,
+        is_lost: Callable[[int], bool],
+    ) -> None:
+        try:
+            while chunk := source.recv(CHUNK_BYTES):
+                if is_lost(len(chunk)):
+                    self._forget(link, _Link.reset)
+                    return
+                if self._delay_seconds:
+                    with self._lock:
+                        self.delayed_chunks += 1
+                    self._undelayed.wait(self._delay_seconds)
+                sink.sendall(chunk)
+        except OSError:
+            self._forget(link, _Link.reset)
+            return
+        if link.end_way(sink):
+            self._forget(link, _Link.close)
+
+    def _forget(self, link: _Link, end: Callable[[_Link], None]) -> None:
         with self._lock:
-            mine = self._sockets & set(ends)
-            self._sockets -= mine
-        for end in mine:
-            _reset(end)
+            is_mine = link in self._links
+            self._links.discard(link)
+        if is_mine:
+            end(link)
 
 
 def _reset(end: socket.socket) -> None:
