@@ -123,7 +123,7 @@ class Config:
             db_lock_timeout_ms=env.int("DB_LOCK_TIMEOUT_MS", 2000, validate=Range(1, 600_000)),
             group_commit_size=env.int("GROUP_COMMIT_SIZE", 100, validate=Range(1, 1000)),
             web_concurrency=env.int("WEB_CONCURRENCY", os.cpu_count() or 1, validate=Range(1, 256)),
-            web_threads=env.int("WEB_THREADS", 128, validate=Range(1, 1024)),
+            web_threads=env.int("WEB_THREADS", 256, validate=Range(1, 1024)),
             auth=auth,
             cors_origins=_read_origins(env, faults),
             trusted_proxies=env.int("TRUSTED_PROXIES", 0, validate=Range(0, 10)),
