@@ -115,6 +115,8 @@ def _pgbench(scenario: Scenario, stage: Stage, plan: Plan, slots: range, stateme
 
 _NO_SERVER: frozenset[int] = frozenset()
 _BOOKED = frozenset({201})
+# Of a crowd that waits for the row itself some wait longer than the time limits allow.
+_BOOKED_OR_BUSY = frozenset({201, 503})
 _READ = frozenset({200})
 
 
@@ -131,7 +133,7 @@ def _hot(clients: int, *, is_grouping: bool) -> Scenario:
         name,
         f"{place} slot, {'grouped' if is_grouping else 'ungrouped'}",
         _book_hot,
-        _BOOKED,
+        _BOOKED if is_grouping else _BOOKED_OR_BUSY,
         clients=clients,
         is_grouping=is_grouping,
         books=True,
