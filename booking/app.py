@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,8 +22,11 @@ from booking.controllers import (
 from booking.db.connection import pool_parameters
 from booking.db.database import Database
 from booking.db.pool import ConnectionPool
+from booking.errors import Overloaded
 from booking.jobs.sweeper import HoldSweeper
-from booking.middleware import admission, authentication, cors, headers, logs, request_id
+from booking.middleware import authentication, cors, headers, logs, request_id
+from booking.middleware.admission import Admission
+from booking.middleware.arrival import Arrival
 from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
@@ -32,6 +36,9 @@ from booking.services.group_commit import GroupCommit
 from booking.services.paging import CursorKey
 from booking.services.readiness import ReadinessService
 from booking.services.slots import SlotService
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PROBES = frozenset({"/health", "/ready"})
 
@@ -91,14 +98,27 @@ def create_parts(config: Config) -> Parts:
     )
 
 
+def _in_front_of(application: WSGIApplication, config: Config) -> WSGIApplication:
+    """Return what requests pass before Flask, the last named first."""
+    application = Admission(
+        application,
+        limit=config.web_threads,
+        exempt=PROBES,
+        refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
+    )
+    application = Arrival(application, max_bytes=parsing.MAX_BODY_BYTES)
+    if config.trusted_proxies:
+        proxies = config.trusted_proxies
+        application = ProxyFix(application, x_for=proxies, x_proto=proxies, x_host=proxies)
+    return application
+
+
 def create_app(config: Config) -> Flask:
     """Return the application. It starts with the database down, and says so until it is up."""
     app = Flask(__name__, static_folder=None)
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
-    if config.trusted_proxies:
-        proxies = config.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign] # as werkzeug documents it
+    app.wsgi_app = _in_front_of(app.wsgi_app, config)  # type: ignore[assignment,method-assign] # as Flask documents it
     parts = create_parts(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)
@@ -106,7 +126,6 @@ def create_app(config: Config) -> Flask:
     request_id.init_app(app)
     logs.init_app(app)
     headers.init_app(app)
-    admission.init_app(app, web_threads=config.web_threads, exempt=PROBES)
     authentication.init_app(app, config.auth)
     parsing.init_app(app)
     cors.init_app(app, config.cors_origins)

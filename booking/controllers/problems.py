@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask, Response, request
@@ -22,7 +22,13 @@ from booking.errors import (
     Unauthenticated,
     UserSeatLimit,
 )
-from booking.middleware.request_id import current_request_id
+from booking.middleware.cors import headers_for
+from booking.middleware.headers import SECURITY_HEADERS
+from booking.middleware.request_id import HEADER as REQUEST_ID
+from booking.middleware.request_id import choose_request_id, current_request_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PROBLEM_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:booking:problem:"
@@ -114,6 +120,33 @@ def problem_body(
             **extension,
         }
     )
+
+
+def refusal(error: DomainError, *, cors_origins: frozenset[str]) -> WSGIApplication:
+    """Return a WSGI application that answers every request with ``error``, without Flask: for
+    whoever refuses more requests than Flask could serve.
+    """
+    problem = PROBLEMS[type(error)]
+    status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
+    constant_headers = {"Content-Type": PROBLEM_TYPE, **SECURITY_HEADERS}
+    if problem.retry_after is not None:
+        constant_headers["Retry-After"] = str(problem.retry_after)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request_id = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+        # WSGI hands over the path's bytes as Latin-1 (PEP 3333, "Unicode Issues").
+        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+        body = problem_body(problem, error.detail, instance=path, request_id=request_id)
+        headers = {
+            **constant_headers,
+            "Content-Length": str(len(body)),
+            REQUEST_ID: request_id,
+            **headers_for(environ.get("HTTP_ORIGIN"), cors_origins),
+        }
+        start_response(status, list(headers.items()))
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    return answer
 
 
 def init_app(app: Flask) -> None:

@@ -12,6 +12,17 @@ EXPOSED_HEADERS = "ETag, Idempotency-Replayed, Link, Location, Retry-After, X-Re
 PREFLIGHT_SECONDS = 600
 
 
+def headers_for(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
+    """Return the headers that let a page of ``origin`` read an answer, where it is listed."""
+    if not origins:
+        return {}
+    headers = {"Vary": "Origin"}
+    if origin in origins:
+        headers["Access-Control-Allow-Origin"] = origin
+        headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    return headers
+
+
 def init_app(app: Flask, origins: frozenset[str]) -> None:
     """Answer the listed origins; to any other, and where none is listed, nothing is said."""
     if not origins:
@@ -19,12 +30,9 @@ def init_app(app: Flask, origins: frozenset[str]) -> None:
 
     @app.after_request
     def answer_origin(response: Response) -> Response:
-        response.vary.add("Origin")
-        origin = request.headers.get("Origin")
-        if origin not in origins:
+        response.headers.update(headers_for(request.headers.get("Origin"), origins))
+        if "Access-Control-Allow-Origin" not in response.headers:
             return response
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
             response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS

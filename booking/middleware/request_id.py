@@ -28,13 +28,17 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+def choose_request_id(sent: str) -> str:
+    """Return the id that a client sent where it is a fit one, else a new one."""
+    return sent if _FIT.fullmatch(sent) else str(uuid.uuid4())
+
+
 def init_app(app: Flask) -> None:
     """Take or make the id before a request, and put it on every response."""
 
     @app.before_request
     def begin() -> None:
-        sent = request.headers.get(HEADER, "")
-        _current.set(sent if _FIT.fullmatch(sent) else str(uuid.uuid4()))
+        _current.set(choose_request_id(request.headers.get(HEADER, "")))
 
     @app.after_request
     def mark(response: Response) -> Response:

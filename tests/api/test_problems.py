@@ -136,7 +136,7 @@ def test_failing_views_leak_no_connection(defective: Flask) -> None:
 
 
 def test_more_requests_than_are_admitted_are_turned_away(database_url: str) -> None:
-    app = create_app(make_config(database_url=database_url, web_threads=3))
+    app = create_app(make_config(database_url=database_url, web_threads=1))
     entered, leave = threading.Event(), threading.Event()
 
     @allow(Access.ALL)
