@@ -19,9 +19,10 @@ bind = f"{_host}:{_config.port}"
 workers = _config.web_concurrency
 # Two servers of one user would fight over the one path that it has by default.
 control_socket_disable = True
-worker_class = "booking.worker.ProblemWorker"
-logger_class = "booking.worker.ErrorLogger"
-threads = _config.web_threads
+worker_class = "booking.worker.connections.BookingWorker"
+logger_class = "booking.worker.log.ErrorLogger"
+# Idle ones too. A connection is a greenlet and waits for no thread; the kernel keeps those beyond.
+worker_connections = 4000
 logconfig_dict = logging_config(level=_config.log_level, log_format=_config.log_format)
 
 # A worker that hangs as a whole is replaced after this; the database's limits bound a request.

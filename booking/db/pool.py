@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import select
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
-from booking.db.connection import Connection
+from booking.db.connection import PooledConnection
 from booking.errors import DatabaseUnavailable, Overloaded
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,8 @@ class ConnectionPool:
     """``psycopg2.pool.ThreadedConnectionPool`` that waits, connects late and heals.
 
     By itself that pool raises at once when it is empty, connects at construction, and hands out
-    connections that the server has closed long since. Here a semaphore bounds the wait; the first
+    connections that the server has closed long since. Here a queue of as many permits as there are
+    connections bounds the wait, first come, first served; the first
     connection is opened when it is first needed, in the process that needs it (it must not cross a
     fork: PostgreSQL, chapter "libpq", "Database Connection Control Functions"); one that the server
     closed while it lay idle is thrown away before it is used; one comes back clean or not at all.
@@ -45,11 +46,14 @@ class ConnectionPool:
         pool = ThreadedConnectionPool(0, self._size, self._dsn, **self._parameters)
         pool.minconn = self._size
         self._pool = pool
-        self._free = threading.BoundedSemaphore(self._size)
+        permits: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(self._size):
+            permits.put(None)
+        self._permits = permits
         self._pid = os.getpid()
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self) -> Iterator[PooledConnection]:
         """Lend a connection in autocommit, with no transaction open.
 
         Raises Overloaded when none is free within the pool's timeout and DatabaseUnavailable when
@@ -59,9 +63,11 @@ class ConnectionPool:
             with self._opening:
                 if self._pid != os.getpid():
                     self._open_in_this_process()
-        free = self._free
-        if not free.acquire(timeout=self._timeout_seconds):
-            raise Overloaded("No database connection came free in time.")
+        permits = self._permits
+        try:
+            permits.get(timeout=self._timeout_seconds)
+        except queue.Empty:
+            raise Overloaded("No database connection came free in time.") from None
         try:
             pool = self._pool
             conn = self._take(pool)
@@ -70,22 +76,22 @@ class ConnectionPool:
             finally:
                 self._give_back(pool, conn)
         finally:
-            free.release()
+            permits.put(None)
 
-    def _take(self, pool: ThreadedConnectionPool) -> Connection:
+    def _take(self, pool: ThreadedConnectionPool) -> PooledConnection:
         while True:
             try:
-                conn: Connection = pool.getconn()
+                conn = cast(PooledConnection, pool.getconn())
             except psycopg2.OperationalError as error:
                 logger.warning("no connection to the database: %s", _one_line(error))
                 raise DatabaseUnavailable from error
-            if not _was_closed_by_server(conn):
+            if not conn.was_closed_by_server():
                 return conn
             logger.info("the server closed an idle connection; opening another")
             pool.putconn(conn, close=True)
 
     @staticmethod
-    def _give_back(pool: ThreadedConnectionPool, conn: Connection) -> None:
+    def _give_back(pool: ThreadedConnectionPool, conn: PooledConnection) -> None:
         is_clean = not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE
         pool.putconn(conn, close=not is_clean)
 
@@ -93,17 +99,6 @@ class ConnectionPool:
         """Close every idle connection. Nothing may be borrowed any more."""
         if self._pid == os.getpid() and not self._pool.closed:
             self._pool.closeall()
-
-
-def _was_closed_by_server(conn: Connection) -> bool:
-    """Tell whether bytes or an end wait on an idle connection: the server speaks unasked to say
-    that it goes away. Costs one system call, no round trip.
-    """
-    if conn.closed:
-        return True
-    poller = select.poll()
-    poller.register(conn.fileno(), select.POLLIN)
-    return bool(poller.poll(0))
 
 
 def _one_line(error: Exception) -> str:

@@ -25,6 +25,8 @@ class OneLineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's own name)
         """Return the line, control characters escaped."""
         line = super().formatMessage(record)
+        if line.isprintable():
+            return line
         return "".join(
             char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
         )

@@ -437,7 +437,15 @@ def test_database_that_is_gone_is_told_to_each(database_url: str) -> None:
 @pytest.mark.parametrize("group_commit_size", [1, 3, 100])
 def test_rush_sells_each_seat_once(database_url: str, group_commit_size: int) -> None:
     parts = create_parts(
-        make_config(database_url=database_url, group_commit_size=group_commit_size, db_pool_size=8)
+        make_config(
+            database_url=database_url,
+            group_commit_size=group_commit_size,
+            db_pool_size=8,
+            # Ungrouped, forty wait for one row: how long, the machine decides.
+            db_pool_timeout_seconds=60,
+            db_lock_timeout_ms=60_000,
+            db_statement_timeout_ms=60_000,
+        )
     )
     slot_id = new_slot(parts, 150)
     works = [lambda: [outcome_of(parts, seats(slot_id)) for _ in range(5)] for _ in range(40)]

@@ -34,8 +34,7 @@ def test_full_line_is_booked_before_the_end(server: LiveServer, database_url: st
         holder.wait_for_waiters(1)
         assert server.process is not None
         [worker] = psutil.Process(server.process.pid).children()
-        # Each request that waits occupies a thread, beside the worker's own.
-        wait_until(lambda: worker.num_threads() > CROWD, "the crowd to be served")
+        wait_until(lambda: _clients(worker) >= CROWD, "the crowd to be served")
         server.process.send_signal(signal.SIGTERM)
         holder.rollback()
         answers = results(futures)
@@ -45,3 +44,8 @@ def test_full_line_is_booked_before_the_end(server: LiveServer, database_url: st
     }
     assert read_slot(database_url, slot_id) == SlotRow(total=20, remaining=0, version=21)
     assert server.process.wait(30) == 0
+
+
+def _clients(worker: psutil.Process) -> int:
+    connections = worker.net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED and bool(each.laddr) for each in connections)

@@ -1,0 +1,176 @@
+"""The worker: a light thread (greenlet) for each connection, all of them in one thread.
+
+Booking waits: for a slot's line, for a row, for a commit. Real threads that wait cost little, but
+when hundreds are woken they fight for the one interpreter, and half of the processor goes into
+that (docs/decisions/0016). Here each switch is where the code waits, and nowhere else. The code is
+the same: gevent puts its own locks, threads and sockets in the place of the standard library's.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from greenlet import greenlet
+from gunicorn import util
+from gunicorn.http import get_parser
+from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseException
+from gunicorn.workers.ggevent import GeventWorker
+
+from booking.db.green import make_green
+from booking.worker.refusals import problem_of_unparsed, refusal
+
+HEARTBEAT_SECONDS = 1.0
+MAX_ACCEPTS_A_TURN = 32
+# A client that was told to keep its connection may be sending: it is answered, and told to close
+# (RFC 9112, section 9.6).
+LINGER_SECONDS = 2.0
+# What the application left of a body is read and thrown away so long and so far, or the connection
+# ends with it.
+DRAIN_SECONDS = 5.0
+DRAIN_BYTES = 1024 * 1024
+_CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF}
+
+logger = logging.getLogger(__name__)
+
+
+class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn's worker of greenlets, which ends without waiting for idle connections.
+
+    Nothing is repeated of what is no HTTP: gunicorn by itself shows and logs the line that it could
+    not read, which may hold a token.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle: set[greenlet] = set()
+
+    def patch(self) -> None:
+        """Make what waits give way to others: the standard library, and the driver."""
+        super().patch()
+        make_green()
+
+    def init_process(self) -> None:
+        """Begin, in the process that serves."""
+        _raise_file_limit()
+        self._stopping = Event()
+        super().init_process()
+
+    def run(self) -> None:
+        """Serve until told to end, then finish what was begun."""
+        connections = Pool(self.worker_connections)
+        servers = [
+            StreamServer(listener, handle=partial(self.handle, listener), spawn=connections)
+            for listener in self.sockets
+        ]
+        for server in servers:
+            # In one turn of the loop. With one, those who connect wait behind a crowd that is in;
+            # with hundreds, the first worker that wakes takes a whole rush.
+            server.max_accept = MAX_ACCEPTS_A_TURN
+            server.start()
+        while self.alive:
+            self.notify()
+            self._stopping.wait(HEARTBEAT_SECONDS)
+        for server in servers:
+            _accept_the_rest(server)
+            server.close()
+        self._finish(connections)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop accepting at once, and not at the next heartbeat."""
+        super().handle_exit(sig, frame)
+        gevent.get_hub().loop.run_callback_threadsafe(self._stopping.set)
+
+    def _finish(self, connections: Pool) -> None:
+        began = time.monotonic()
+        while connections and time.monotonic() - began < self.cfg.graceful_timeout:
+            self.notify()
+            if time.monotonic() - began >= LINGER_SECONDS:
+                gevent.killall(list(self._idle), block=False)
+            connections.join(timeout=0.1)
+        if connections:
+            logger.warning("%d requests are cut off", len(connections))
+            connections.kill(timeout=1)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve the requests of one connection, one after the other."""
+        request = None
+        try:
+            parser = get_parser(self.cfg, client, addr)
+            server_name = listener.getsockname()
+            while self._drain(parser):
+                with self._waiting():
+                    request = None
+                    request = next(parser)
+                if request is None:
+                    break
+                if _body_length(request) >= DRAIN_BYTES:
+                    # Answered, and told that the connection ends.
+                    request.force_close()
+                self.handle_request(server_name, request, client, addr)
+                # Others get their turn, whatever this one has sent ahead.
+                gevent.sleep(0)
+        except (NoMoreData, StopIteration):
+            pass
+        except OSError as error:
+            if error.errno not in _CLIENT_LEFT:
+                logger.exception("a connection failed")
+        except Exception as error:  # noqa: BLE001 (answered and logged there)
+            self.handle_error(request, client, addr, error)
+        finally:
+            util.close_graceful(client)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        this = gevent.getcurrent()
+        self._idle.add(this)
+        try:
+            with gevent.Timeout(self.cfg.keepalive, False):  # type: ignore[arg-type] # as documented
+                yield
+        finally:
+            self._idle.discard(this)
+
+    @staticmethod
+    def _drain(parser: Any) -> bool:
+        try:
+            return bool(parser.finish_body(time.monotonic() + DRAIN_SECONDS, DRAIN_BYTES))
+        except (ParseException, NoMoreData):
+            # The request has had its one answer; where the next would begin nobody knows.
+            return False
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer on the socket ``client``; what is no refusal of the parser is left to gunicorn."""
+        if not isinstance(exc, ParseException) or isinstance(exc, ConfigurationProblem):
+            super().handle_error(req, client, addr, exc)
+            return
+        problem = problem_of_unparsed(exc)
+        logger.warning("refused before the application: %s %s", problem.code, type(exc).__name__)
+        client.sendall(refusal(problem))
+
+
+def _body_length(request: Any) -> int:
+    # The parser has refused what is no number.
+    return next((int(value) for name, value in request.headers if name == "CONTENT-LENGTH"), 0)
+
+
+def _accept_the_rest(server: StreamServer) -> None:
+    """Take the connections that the kernel has made already: it resets those that are left."""
+    server.stop_accepting()
+    while (accepted := server.do_read()) is not None:
+        server.do_handle(*accepted)
+
+
+def _raise_file_limit() -> None:
+    """Allow this process as many connections as the system does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,127 @@
+"""How the worker treats its connections: those that are slow, idle, greedy, or full of what is no
+request.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+
+from booking.controllers.parsing import MAX_BODY_BYTES
+from tests.factories import booking_body, slot_body
+from tests.servers import LiveServer
+
+IN_FLIGHT = 8
+# A worker that is held up answers nobody: any answer within this shows that it is not.
+AT_ONCE_SECONDS = 1.5
+ENDING = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def narrow_server(worker_database_url: str) -> Iterator[LiveServer]:
+    """One worker, in which few requests may be in flight."""
+    with LiveServer(worker_database_url, WEB_CONCURRENCY=1, WEB_THREADS=IN_FLIGHT) as running:
+        yield running
+
+
+def connect(server: LiveServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+
+
+def book(server: LiveServer) -> int:
+    slot = requests.post(
+        f"{server.base_url}/api/admin/slots", json=slot_body(), timeout=AT_ONCE_SECONDS
+    ).json()["data"]
+    body = booking_body(slot["id"])
+    sent = requests.post(f"{server.base_url}/api/bookings", json=body, timeout=AT_ONCE_SECONDS)
+    return sent.status_code
+
+
+POST = b"POST /api/bookings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    "dribble",
+    [
+        b"",
+        POST + b"X-",
+        POST + b'Content-Length: 90\r\n\r\n{"num_',
+        POST + b'Transfer-Encoding: chunked\r\n\r\n90\r\n{"num_',
+    ],
+)
+def test_slow_clients_hold_up_nobody(narrow_server: LiveServer, dribble: bytes) -> None:
+    with ExitStack() as slow:
+        for _ in range(10 * IN_FLIGHT):
+            slow.enter_context(connect(narrow_server)).sendall(dribble)
+        assert book(narrow_server) == 201
+
+
+def test_client_that_does_not_close_holds_up_nobody(narrow_server: LiveServer) -> None:
+    with connect(narrow_server) as lingering:
+        lingering.sendall(ENDING)
+        assert lingering.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert book(narrow_server) == 201
+
+
+def test_client_that_sends_ahead_holds_up_nobody(narrow_server: LiveServer) -> None:
+    ahead = 3000
+    with connect(narrow_server) as greedy:
+        greedy.settimeout(60)
+        greedy.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * ahead)
+        assert book(narrow_server) == 201
+        answered = 0
+        while answered < ahead:
+            received = greedy.recv(1_000_000)
+            assert received
+            answered += received.count(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 3 * MAX_BODY_BYTES])
+def test_connection_outlives_a_body_that_is_too_large(server: LiveServer, size: int) -> None:
+    headers = {"Content-Type": "application/json"}
+    url = f"{server.base_url}/api/bookings"
+    with requests.Session() as session:
+        for _ in range(5):
+            sent = session.post(url, data=b" " * size, headers=headers, timeout=10)
+            assert sent.json()["code"] == "PAYLOAD_TOO_LARGE"
+            assert sent.headers["Connection"] == "keep-alive"
+
+
+def test_body_that_nobody_will_read_ends_the_connection(server: LiveServer) -> None:
+    with connect(server) as connection:
+        connection.sendall(POST + b"Content-Length: 1000000000\r\n\r\n")
+        head = connection.recv(65_536).partition(b"\r\n\r\n")[0]
+    assert head.startswith(b"HTTP/1.1 413")
+    assert b"Connection: close" in head
+
+
+@pytest.mark.parametrize("request_line", [b"GET /health", b"POST /nowhere", b"POST /api/bookings"])
+def test_request_with_chunks_that_are_none_has_one_answer(
+    server: LiveServer, request_line: bytes
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(
+            request_line + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+        )
+        received = b""
+        while chunk := connection.recv(65_536):
+            received += chunk
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("key", [b"a\x7f", b"a\x01b", b"\x00"])
+def test_key_with_a_control_character_is_told_as_such(server: LiveServer, key: bytes) -> None:
+    body = json.dumps(booking_body("x")).encode()
+    with connect(server) as connection:
+        connection.sendall(
+            POST + b"Idempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s" % (key, len(body), body)
+        )
+        head, _, problem = connection.recv(65_536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(problem)["code"] == "IDEMPOTENCY_KEY_INVALID"
