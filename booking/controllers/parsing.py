@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from flask import Flask, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from marshmallow import Schema
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
@@ -122,7 +123,11 @@ def read_if_match() -> Callable[[int], bool] | None:
 
 
 def _read_bytes() -> bytes:
-    body = request.get_data()
+    try:
+        body = request.get_data()
+    except (ParseException, NoMoreData) as error:
+        # gunicorn reads the chunks of a body as they are asked for, and so finds one that is none.
+        raise MalformedRequest("The chunks of the request body cannot be read.") from error
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return body

@@ -91,9 +91,32 @@ def test_body_over_the_limit_is_too_large_with_and_without_a_length(
     assert json.loads(answer)["code"] == "PAYLOAD_TOO_LARGE"
 
 
-def test_unfinished_body_is_no_defect(server: LiveServer) -> None:
+@pytest.mark.parametrize("path", ["/api/bookings", "/api/admin/expire-pending"])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"zz\r\n{}\r\n0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"5\r\n{}\r\n0\r\n\r\n",
+        b"2;\x01\r\n{}\r\n0\r\n\r\n",
+    ],
+)
+def test_body_in_chunks_that_are_none_is_malformed(
+    server: LiveServer, path: str, chunks: bytes
+) -> None:
+    request = _post(path, [JSON, "Transfer-Encoding: chunked"], chunks)
+    status, _, answer = _send(server, request)
+    assert (status, json.loads(answer)["code"]) == (400, "MALFORMED_REQUEST")
+    assert "a defect of ours" not in server.log()
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [("Content-Length: 50", b'{"num_'), ("Transfer-Encoding: chunked", b'40\r\n{"num_')],
+)
+def test_unfinished_body_is_no_defect(server: LiveServer, header: str, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
-        connection.sendall(_post("/api/bookings", [JSON, "Content-Length: 50"], b'{"num_'))
+        connection.sendall(_post("/api/bookings", [JSON, header], sent))
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(65_536)
     assert not answer.startswith(b"HTTP/1.1 5")
