@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 64 * 1024
 # No body of this API nests at all; this leaves room for what a client may grow into.
 MAX_DEPTH = 32
 MAX_KEY_LENGTH = 255
+MAX_INTEGER_DIGITS = 1000
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 # RFC 8941, section 3.3.3: a string in quotes, in which a quote or a backslash is escaped.
@@ -172,6 +173,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise MalformedRequest(f"{name} is not JSON.")
 
 
+def _parse_integer(digits: str) -> int | float:
+    # Python refuses to read longer ones into an int. No field takes either: all are far smaller.
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits)
+
+
 def _check_depth(parsed: Any) -> None:
     level = [parsed]
     for _ in range(MAX_DEPTH):
@@ -190,4 +196,6 @@ def _children(value: Any) -> list[Any]:
     return []
 
 
-_json_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_json_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_parse_integer, parse_constant=_refuse_constant
+)
