@@ -4,6 +4,7 @@ nothing is closed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,8 @@ from booking.config import AuthConfig, AuthMode
 from booking.errors import Forbidden, Unauthenticated
 from booking.models import MAX_NAME_LENGTH
 
-# Clocks of an issuer and of this server differ; more than this is somebody's mistake.
+# An issuer's clock may be ahead of this server's; more than this is somebody's mistake. It is for a
+# token that begins (nbf, iat), never for one that has expired.
 LEEWAY_SECONDS = 10
 ADMIN_ROLE = "admin"
 USER_ROLE = "user"
@@ -112,6 +114,8 @@ class TokenReader:
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated
         claims = self._claims(token.strip())
+        if int(claims["exp"]) <= time.time():
+            raise Unauthenticated
         user_id, role = claims["sub"], claims.get("role", USER_ROLE)
         if not _is_user_id(user_id) or role not in (USER_ROLE, ADMIN_ROLE):
             raise Unauthenticated

@@ -93,7 +93,8 @@ def test_a_good_token_is_taken(guarded: FlaskClient) -> None:
         _signed(sub="x" * 200),
         _signed(extra={"nested": [1]}, jti="1"),
         {"Authorization": _signed()["Authorization"].replace("Bearer", "bEARER")},
-        _signed(exp=int(time.time()) - LEEWAY_SECONDS + 5),
+        _signed(nbf=int(time.time()) + LEEWAY_SECONDS - 2),
+        _signed(iat=int(time.time()) + LEEWAY_SECONDS - 2),
     ):
         page_of(guarded.get("/api/bookings", headers=headers))
 
@@ -132,7 +133,7 @@ BAD_TOKENS: dict[str, dict[str, str]] = {
     "claims no JSON": _by_hand(HS256, b"alice"),
     "claims of deep lists": _by_hand(HS256, b"[" * 5000),
     "expired": _signed(exp=NOW - 3600),
-    "expired beyond the leeway": _signed(exp=NOW - LEEWAY_SECONDS - 5),
+    "expired just now": _signed(exp=NOW),
     "no exp": _signed(exp=...),
     "exp null": _by_hand(HS256, _claims(exp=None)),
     "exp no number": _by_hand(HS256, _claims(exp="soon")),
