@@ -66,7 +66,7 @@ def create_blueprint(slots: SlotService, cursor_key: CursorKey) -> Blueprint:
     @allow(Access.ADMIN)
     def delete_slot(slot_id: str) -> Response:
         read_query(_no_query)
-        slots.delete_slot(read_path_id(slot_id, SlotNotFound))
+        slots.delete_slot(read_path_id(slot_id, SlotNotFound), read_if_match())
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response

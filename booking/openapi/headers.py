@@ -31,7 +31,7 @@ REQUEST_HEADERS: Mapping[str, dict[str, Any]] = {
     },
     "If-Match": {
         "description": (
-            'The `ETag` that you have read, like `"4"`: the change is made only if the slot is '
+            'The `ETag` that you have read, like `"4"`: it is done only if the slot is '
             "still of this version (RFC 9110, section 13.1.1). A list of tags and `*` are "
             "understood."
         ),

@@ -115,10 +115,25 @@ class SlotService:
 
         return self._db.transact(work)
 
-    def delete_slot(self, slot_id: str) -> None:
-        """Delete a slot that no booking ever named. Raises SlotNotFound and SlotHasBookings."""
-        if not self._db.write(lambda conn: slots.delete_slot(conn, slot_id)):
+    def delete_slot(self, slot_id: str, is_expected: VersionCondition | None) -> None:
+        """Delete a slot that no booking ever named, where ``is_expected`` agrees with the version.
+
+        Locks the slot. Raises SlotNotFound, VersionMismatch and SlotHasBookings.
+        """
+        if is_expected is None:
+            is_deleted = self._db.write(lambda conn: slots.delete_slot(conn, slot_id))
+        else:
+            is_deleted = self._db.transact(
+                lambda conn: self._delete_expected(conn, slot_id, is_expected)
+            )
+        if not is_deleted:
             raise SlotNotFound
+
+    @staticmethod
+    def _delete_expected(conn: Connection, slot_id: str, is_expected: VersionCondition) -> bool:
+        if not is_expected(slots.lock_slot(conn, slot_id).version):
+            raise VersionMismatch
+        return slots.delete_slot(conn, slot_id)
 
     def list_slots(
         self,

@@ -116,6 +116,28 @@ def test_a_mismatch_goes_before_what_the_change_would_break(
     problem_of(response, 412, "VERSION_MISMATCH")
 
 
+@pytest.mark.parametrize("condition", ['"2"', 'W/"1"', '"1', ""])
+def test_slot_of_another_version_is_not_deleted(
+    client: FlaskClient, new_slot: Maker, condition: str
+) -> None:
+    path = f"/api/admin/slots/{new_slot()['id']}"
+    problem_of(client.delete(path, headers={"If-Match": condition}), 412, "VERSION_MISMATCH")
+    assert data_of(client.get(path))["version"] == 1
+
+
+@pytest.mark.parametrize("condition", ["*", '"1"', '"3", "1"'])
+def test_slot_of_the_version_that_is_named_is_deleted(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker, condition: str
+) -> None:
+    path = f"/api/admin/slots/{new_slot()['id']}"
+    assert client.delete(path, headers={"If-Match": condition}).status_code == 204
+    problem_of(client.delete(path, headers={"If-Match": condition}), 404, "SLOT_NOT_FOUND")
+    booked = new_slot()["id"]
+    new_booking(booked)
+    response = client.delete(f"/api/admin/slots/{booked}", headers={"If-Match": "*"})
+    problem_of(response, 409, "SLOT_HAS_BOOKINGS")
+
+
 @pytest.mark.parametrize("condition", ["*", '"1"'])
 def test_no_slot_is_not_found_whatever_the_condition(client: FlaskClient, condition: str) -> None:
     response = client.patch(

@@ -41,7 +41,11 @@ OWN = {
         "CAPACITY_BELOW_BOOKED",
         "VERSION_MISMATCH",
     },
-    ("DELETE", "/api/admin/slots/{slot_id}"): {"SLOT_NOT_FOUND", "SLOT_HAS_BOOKINGS"},
+    ("DELETE", "/api/admin/slots/{slot_id}"): {
+        "SLOT_NOT_FOUND",
+        "SLOT_HAS_BOOKINGS",
+        "VERSION_MISMATCH",
+    },
     ("GET", "/ready"): {"NOT_READY"},
 }
 USERS = "/api/bookings"

@@ -133,9 +133,12 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="Delete a slot",
         description=(
             "Only a slot that no booking ever named, cancelled and lapsed ones included: history "
-            "is kept. Close any other slot instead. Deleted twice, the second answer is 404."
+            "is kept. Close any other slot instead. Deleted twice, the second answer is 404.\n\n"
+            "With the `ETag` that you have read as `If-Match` it is deleted only if nobody has "
+            "changed it since."
         ),
+        headers=("If-Match",),
         success=Success("The slot is gone.", status=204),
-        problems=(SlotNotFound, SlotHasBookings),
+        problems=(SlotNotFound, SlotHasBookings, VersionMismatch),
     ),
 }
