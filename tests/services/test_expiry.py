@@ -171,3 +171,27 @@ def test_sweeper_of_no_interval_never_starts(
     monkeypatch.setattr(own_parts.expiry, "sweep", lambda: pytest.fail("it swept"))
     own_parts.sweeper.start()
     own_parts.sweeper.stop()
+
+
+def test_slot_whose_seats_do_not_add_up_stops_no_other(
+    new_database: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged_url = new_database()
+    parts = create_parts(make_config(database_url=damaged_url))
+    [first, *_] = _lapsed(damaged_url, slots=3, holds=2)
+    # Somebody gave the seats back by hand: there is no room for them any more.
+    query(damaged_url, "UPDATE slots SET remaining_capacity = 50 WHERE id = %s", first)
+
+    swept = parts.expiry.sweep()
+
+    assert (swept.holds, swept.seats) == (4, 4)
+    assert _pending(damaged_url) == 2
+    assert first in caplog.text
+    assert parts.expiry.expire_all().holds == 0
+    assert parts.expiry.expire_holds_of_slot(first).holds == 0
+    assert set(violations_of(damaged_url)) == {"seats_add_up"}
+    # Mended by hand, it goes on.
+    query(damaged_url, "UPDATE slots SET remaining_capacity = 48 WHERE id = %s", first)
+    assert parts.expiry.expire_all().holds == 2
+    assert violations_of(damaged_url) == {}
+    parts.pool.close()
