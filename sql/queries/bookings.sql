@@ -132,13 +132,14 @@ booked AS (
 ),
 
 -- Both capacities as they were locked. PostgreSQL checks a new row's constraints before it finds that
--- the row has changed since the statement began, and seats may have come back since.
+-- the row has changed since the statement began, and seats may have come back since. A version that
+-- somebody set by hand to the largest number there is stays there, here and wherever one is raised.
 taken AS (
     UPDATE slots AS s
     SET
         total_capacity = moment.total_capacity,
         remaining_capacity = moment.remaining_capacity - sold.num_seats,
-        version = s.version + sold.bookings,
+        version = least(s.version, 9223372036854775807 - sold.bookings) + sold.bookings,
         updated_at = moment.at
     FROM moment
     CROSS JOIN (
@@ -269,10 +270,12 @@ GROUP BY user_id;
 
 -- name: list_pending_holds(user_id)
 -- A user's holds that were neither confirmed nor cancelled, and those that lapsed unswept among them.
+-- seconds_left goes no further than an integer does, be it that somebody set an expiry by hand.
 SELECT
     slot_id,
     is_unswept,
-    ceil(extract(EPOCH FROM expires_at - statement_timestamp()))::integer AS seconds_left
+    least(ceil(extract(EPOCH FROM expires_at - statement_timestamp())), 2147483647)::integer
+        AS seconds_left
 FROM current_bookings
 WHERE user_id = :user_id::text AND stored_status = 'PENDING'
 ORDER BY slot_id, id;
@@ -396,7 +399,7 @@ restored AS (
     UPDATE slots AS s
     SET
         remaining_capacity = s.remaining_capacity + cancelled.num_seats,
-        version = s.version + 1,
+        version = least(s.version, 9223372036854775806) + 1,
         updated_at = clock_timestamp()
     FROM cancelled
     WHERE s.id = cancelled.slot_id

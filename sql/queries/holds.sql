@@ -41,7 +41,7 @@ restored AS (
     UPDATE slots AS s
     SET
         remaining_capacity = s.remaining_capacity + freed.seats,
-        version = s.version + 1,
+        version = least(s.version, 9223372036854775806) + 1,
         updated_at = clock_timestamp()
     FROM (
         SELECT

@@ -76,7 +76,7 @@ SET
     total_capacity = :total_capacity::integer,
     max_seats_per_user = :max_seats_per_user::integer,
     status = :status::text,
-    version = version + 1,
+    version = least(version, 9223372036854775806) + 1,
     updated_at = clock_timestamp()
 WHERE id = :slot_id::uuid
 RETURNING

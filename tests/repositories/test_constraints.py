@@ -159,6 +159,31 @@ BOOKING = {
     "num_seats": 1,
     "status": "CONFIRMED",
 }
+EVENT_ROW = {
+    "booking_id": UNKNOWN_ID,
+    "slot_id": UNKNOWN_ID,
+    "type": "BOOKED",
+    "to_status": "CONFIRMED",
+    "seats": 1,
+    "slot_version": 2,
+}
+ROWS: dict[str, dict[str, object]] = {
+    "slots": SLOT,
+    "bookings": BOOKING,
+    "booking_events": EVENT_ROW,
+}
+# psycopg2 reads the first three as nothing, or as another time than they are.
+BEYOND_WHAT_CAN_BE_SHOWN = (
+    "infinity",
+    "-infinity",
+    "0001-12-31T23:59:59.999999Z BC",
+    "10000-01-01T00:00:00Z",
+)
+TIMES = {
+    "slots": ("start_time", "created_at", "updated_at"),
+    "bookings": ("expires_at", "created_at", "updated_at"),
+    "booking_events": ("at",),
+}
 STANDING_BEHIND: list[tuple[str, dict[str, object], bool]] = [
     ("slots", {}, True),
     ("slots", {"doctor_name": ""}, False),
@@ -174,10 +199,8 @@ STANDING_BEHIND: list[tuple[str, dict[str, object], bool]] = [
     ("slots", {"status": "open"}, False),
     ("slots", {"status": SlotStatus.CLOSED.value}, True),
     ("slots", {"version": 0}, False),
-    ("slots", {"start_time": "10000-01-01T00:00:00Z"}, False),
-    ("slots", {"start_time": "infinity"}, False),
-    ("slots", {"start_time": "0001-01-01T00:00:00Z BC"}, False),
     ("bookings", {}, True),
+    ("booking_events", {}, True),
     ("bookings", {"num_seats": -5}, False),
     ("bookings", {"num_seats": 0}, False),
     ("bookings", {"num_seats": 1001}, False),
@@ -198,9 +221,30 @@ STANDING_BEHIND: list[tuple[str, dict[str, object], bool]] = [
         {"status": "FAILED", "failure_reason": "BORED", "expires_at": "now"},
         False,
     ),
+    ("bookings", {"expires_at": "9999-12-31T23:59:59.999999Z"}, True),
+    ("bookings", {"expires_at": "0001-01-01T00:00:00Z"}, True),
     ("bookings", {"idempotency_key": ""}, False),
     ("bookings", {"idempotency_key": "x" * 256}, False),
 ]
+STANDING_BEHIND += [
+    (table, {column: moment}, False)
+    for table, columns in TIMES.items()
+    for column in columns
+    for moment in BEYOND_WHAT_CAN_BE_SHOWN
+]
+
+
+def test_every_time_has_a_bound(conn: PgConnection) -> None:
+    with conn.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name::text, column_name::text FROM information_schema.columns AS c"
+            " INNER JOIN information_schema.tables AS t USING (table_schema, table_name)"
+            " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+            " AND data_type LIKE 'timestamp%' AND table_name <> 'schema_migrations'"
+        )
+        assert set(cursor.fetchall()) == {
+            (table, column) for table, columns in TIMES.items() for column in columns
+        }
 
 
 @pytest.mark.parametrize(("table", "fields", "is_taken"), STANDING_BEHIND)
@@ -209,6 +253,6 @@ def test_constraints_stand_behind_the_input(
 ) -> None:
     with conn.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
-    row = {**(SLOT if table == "slots" else BOOKING), **fields}
+    row = {**ROWS[table], **fields}
     statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})"
     assert _is_taken(conn, statement, *row.values()) is is_taken
