@@ -41,15 +41,15 @@ _INSERT_SLOTS = """
     ),
 
     new_bookings AS (
-        INSERT INTO bookings (id, slot_id, user_id, num_seats, status)
-        SELECT id, id, 'seeded/' || n, 1, 'CONFIRMED'
+        INSERT INTO bookings (id, slot_id, user_id, num_seats, status, created_at, updated_at)
+        SELECT id, id, 'seeded/' || n, 1, 'CONFIRMED', now(), now()
         FROM numbers
         WHERE %(booked)s = 1
-        RETURNING id
+        RETURNING id, created_at
     )
 
-    INSERT INTO booking_events (booking_id, slot_id, type, to_status, seats, slot_version)
-    SELECT id, id, 'BOOKED', 'CONFIRMED', 1, 2
+    INSERT INTO booking_events (booking_id, slot_id, type, to_status, seats, slot_version, at)
+    SELECT id, id, 'BOOKED', 'CONFIRMED', 1, 2, created_at
     FROM new_bookings
 """
 

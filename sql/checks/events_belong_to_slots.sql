@@ -1,6 +1,6 @@
--- An event names its booking's slot, at a version that the slot has had; a version moves the seats of
--- one booking, or of holds that expired together.
-WITH moves AS (
+-- An event names its booking's slot; a move of seats, at a version that the slot has had. A version
+-- moves the seats of one booking, or of holds that expired together.
+WITH events AS (
     SELECT
         e.id AS event_id,
         e.booking_id,
@@ -9,21 +9,25 @@ WITH moves AS (
         count(*) OVER same_version AS moves_of_version,
         count(*) FILTER (WHERE e.type = 'EXPIRED') OVER same_version AS expiries_of_version
     FROM booking_events AS e
-    WHERE e.slot_version IS NOT NULL
     WINDOW same_version AS (PARTITION BY e.slot_id, e.slot_version)
 )
 
 SELECT
-    moves.event_id,
-    moves.booking_id,
-    moves.slot_id,
-    moves.slot_version
-FROM moves
-LEFT JOIN bookings AS b ON moves.booking_id = b.id
-LEFT JOIN slots AS s ON moves.slot_id = s.id
+    events.event_id,
+    events.booking_id,
+    events.slot_id,
+    events.slot_version
+FROM events
+LEFT JOIN bookings AS b ON events.booking_id = b.id
+LEFT JOIN slots AS s ON events.slot_id = s.id
 WHERE
-    b.slot_id IS DISTINCT FROM moves.slot_id
-    OR coalesce(moves.slot_version > s.version, TRUE)
-    OR moves.slot_version < 2
-    OR (moves.moves_of_version > 1 AND moves.expiries_of_version <> moves.moves_of_version)
-ORDER BY moves.event_id;
+    b.slot_id IS DISTINCT FROM events.slot_id
+    OR s.id IS NULL
+    OR events.slot_version > s.version
+    OR events.slot_version < 2
+    OR (
+        events.slot_version IS NOT NULL
+        AND events.moves_of_version > 1
+        AND events.expiries_of_version <> events.moves_of_version
+    )
+ORDER BY events.event_id;

@@ -72,12 +72,13 @@ def test_seed_expire_and_audit(run: Run, new_database: Callable[..., str]) -> No
         " WHERE id = (SELECT id FROM slots WHERE remaining_capacity > 3 LIMIT 1)"
         " RETURNING id, version"
         "), hold AS ("
-        " INSERT INTO bookings (id, slot_id, user_id, num_seats, status, expires_at)"
-        " SELECT gen_random_uuid(), id, 'lapsed', 3, 'PENDING', now() - interval '1 second'"
-        " FROM slot RETURNING id, slot_id"
+        " INSERT INTO bookings"
+        " (id, slot_id, user_id, num_seats, status, expires_at, created_at, updated_at)"
+        " SELECT gen_random_uuid(), id, 'lapsed', 3, 'PENDING', now() - interval '1 second',"
+        " now(), now() FROM slot RETURNING id, slot_id, created_at"
         ") INSERT INTO booking_events"
-        " (booking_id, slot_id, type, to_status, seats, slot_version)"
-        " SELECT hold.id, hold.slot_id, 'HELD', 'PENDING', 3, slot.version"
+        " (booking_id, slot_id, type, to_status, seats, slot_version, at)"
+        " SELECT hold.id, hold.slot_id, 'HELD', 'PENDING', 3, slot.version, hold.created_at"
         " FROM hold CROSS JOIN slot",
     )
     expired = run("expire-pending", DATABASE_URL=url)

@@ -42,7 +42,7 @@ from tests.threads import at_once, background, result
 
 Outcome = Booked | Exception
 CANCEL_ALL = """
-UPDATE bookings SET status = 'CANCELLED' WHERE slot_id = %(slot)s;
+UPDATE bookings SET status = 'CANCELLED', updated_at = now() WHERE slot_id = %(slot)s;
 UPDATE slots SET remaining_capacity = 10, version = version + 1 WHERE id = %(slot)s
 """
 LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(%s, hashtextextended(%s, 0)))"
@@ -164,8 +164,8 @@ def test_seats_that_came_while_the_slot_was_waited_for(
             other.execute(
                 """
                 INSERT INTO booking_events (
-                    booking_id, slot_id, type, from_status, to_status, seats, slot_version
-                ) VALUES (%s, %s, 'CANCELLED', 'CONFIRMED', 'CANCELLED', 8, 3)
+                    booking_id, slot_id, type, from_status, to_status, seats, slot_version, at
+                ) VALUES (%s, %s, 'CANCELLED', 'CONFIRMED', 'CANCELLED', 8, 3, now())
                 """,
                 made.id,
                 slot_id,

@@ -69,6 +69,10 @@ def test_every_check_is_run(healthy: PgConnection) -> None:
 
 DROP_BOUNDS = "ALTER TABLE slots DROP CONSTRAINT slots_remaining_capacity_ck"
 DROP_TYPES = "ALTER TABLE booking_events DROP CONSTRAINT booking_events_type_ck"
+OTHER_SLOT = (
+    "INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)"
+    " VALUES (gen_random_uuid(), 'Dr. Other', now() + interval '1 day', 20, 20)"
+)
 EVENT = (
     "INSERT INTO booking_events"
     " (booking_id, slot_id, type, from_status, to_status, seats, slot_version)"
@@ -169,6 +173,207 @@ DAMAGES: dict[str, tuple[str, list[str], int]] = {
         "events_belong_to_slots",
         ["UPDATE booking_events SET slot_version = 3 WHERE type IN ('BOOKED', 'CANCELLED')"],
         3,
+    ),
+    "confirmation of another slot": (
+        "events_belong_to_slots",
+        ["UPDATE booking_events SET slot_id = gen_random_uuid() WHERE type = 'CONFIRMED'"],
+        1,
+    ),
+    "confirmation of no booking": (
+        "events_belong_to_slots",
+        [
+            DROP_TYPES,
+            (
+                "INSERT INTO booking_events"
+                " (booking_id, slot_id, type, from_status, to_status, seats)"
+                " SELECT gen_random_uuid(), id, 'CONFIRMED', 'PENDING', 'CONFIRMED', 0 FROM slots"
+            ),
+        ],
+        1,
+    ),
+    "booking moved to another slot": (
+        "events_belong_to_slots",
+        [
+            OTHER_SLOT,
+            (
+                "UPDATE bookings SET slot_id = s.id FROM slots AS s"
+                " WHERE s.doctor_name = 'Dr. Other' AND user_id = 'booked'"
+            ),
+        ],
+        1,
+    ),
+    "booking and its history moved to another slot": (
+        "seats_add_up",
+        [
+            OTHER_SLOT,
+            (
+                "UPDATE bookings SET slot_id = s.id FROM slots AS s"
+                " WHERE s.doctor_name = 'Dr. Other' AND user_id = 'booked'"
+            ),
+            (
+                "UPDATE booking_events AS e SET slot_id = b.slot_id FROM bookings AS b"
+                " WHERE e.booking_id = b.id"
+            ),
+        ],
+        2,
+    ),
+    "seats changed with the version": (
+        "seats_add_up",
+        ["UPDATE slots SET remaining_capacity = 15, version = version + 1"],
+        1,
+    ),
+    "seats of a booking changed with those of its slot": (
+        "seats_move_once",
+        [
+            "UPDATE bookings SET num_seats = 3 WHERE user_id = 'booked'",
+            "UPDATE slots SET remaining_capacity = remaining_capacity - 1",
+        ],
+        1,
+    ),
+    "booking removed, its history left": (
+        "events_belong_to_slots",
+        ["DELETE FROM bookings WHERE user_id = 'confirmed'"],
+        2,
+    ),
+    "standing booking removed with its history": (
+        "seats_add_up",
+        [
+            (
+                "DELETE FROM booking_events AS e USING bookings AS b"
+                " WHERE e.booking_id = b.id AND b.user_id = 'booked'"
+            ),
+            "DELETE FROM bookings WHERE user_id = 'booked'",
+        ],
+        1,
+    ),
+    "booking nobody made": (
+        "history_leads_to_status",
+        [
+            (
+                "INSERT INTO bookings (id, slot_id, user_id, num_seats, status, expires_at)"
+                " SELECT gen_random_uuid(), id, 'nobody', 1, 'CONFIRMED', now() FROM slots"
+            )
+        ],
+        1,
+    ),
+    "event twice": (
+        "history_leads_to_status",
+        [
+            (
+                "INSERT INTO booking_events"
+                " (booking_id, slot_id, type, from_status, to_status, seats, slot_version)"
+                " SELECT booking_id, slot_id, type, from_status, to_status, seats, slot_version"
+                " FROM booking_events WHERE type = 'BOOKED'"
+            )
+        ],
+        1,
+    ),
+    "event in the middle gone": (
+        "history_leads_to_status",
+        ["DELETE FROM booking_events WHERE type = 'CONFIRMED'"],
+        1,
+    ),
+    "event of another kind": (
+        "history_leads_to_status",
+        ["UPDATE booking_events SET type = 'BOOKED', to_status = 'CONFIRMED' WHERE type = 'HELD'"],
+        4,
+    ),
+    "seats of an event changed": (
+        "seats_move_once",
+        ["UPDATE booking_events SET seats = 1 WHERE type = 'EXPIRED'"],
+        1,
+    ),
+    "seats returned before they were taken": (
+        "seats_move_once",
+        [
+            "UPDATE booking_events SET slot_version = 100 - slot_version",
+            "UPDATE slots SET version = 100",
+        ],
+        2,
+    ),
+    "slot's version set back": ("events_belong_to_slots", ["UPDATE slots SET version = 2"], 6),
+    "version that no slot begins with": (
+        "events_belong_to_slots",
+        ["UPDATE booking_events SET slot_version = 1 WHERE type = 'BOOKED'"],
+        1,
+    ),
+    "place of two holds": (
+        "hold_places_are_unique",
+        [
+            "DROP INDEX bookings_user_id_hold_place_pending_uq",
+            (
+                "UPDATE bookings SET user_id = 'same', hold_place = 1, status = 'PENDING'"
+                " WHERE user_id IN ('held', 'confirmed')"
+            ),
+        ],
+        1,
+    ),
+    "made at another time": (
+        "history_tells_times",
+        ["UPDATE bookings SET created_at = created_at - interval '1 second' WHERE num_seats = 2"],
+        5,
+    ),
+    "changed at another time": (
+        "history_tells_times",
+        ["UPDATE bookings SET updated_at = now() WHERE user_id IN ('booked', 'held')"],
+        2,
+    ),
+    "history of another time": (
+        "history_tells_times",
+        ["UPDATE booking_events SET at = at + interval '1 us' WHERE type = 'CANCELLED'"],
+        1,
+    ),
+    "hold that is none any more": (
+        "history_tells_times",
+        ["UPDATE bookings SET expires_at = NULL WHERE user_id = 'confirmed'"],
+        1,
+    ),
+    "booking that becomes a hold": (
+        "history_tells_times",
+        ["UPDATE bookings SET expires_at = now() WHERE user_id = 'booked'"],
+        1,
+    ),
+    "expired before its expiry": (
+        "history_tells_times",
+        ["UPDATE bookings SET expires_at = now() + interval '1 day' WHERE status = 'FAILED'"],
+        1,
+    ),
+    "key of cursors gone": ("cursor_key_is_there", ["DELETE FROM cursor_keys"], 1),
+    "event ids set back": (
+        "event_ids_lie_ahead",
+        ["ALTER SEQUENCE booking_events_id_seq RESTART"],
+        1,
+    ),
+    "event ids left behind by a dump": (
+        "event_ids_lie_ahead",
+        ["SELECT setval('booking_events_id_seq', 2)"],
+        1,
+    ),
+    "constraint dropped": ("schema_is_whole", [DROP_BOUNDS], 1),
+    "constraint switched to a cascade": (
+        "schema_is_whole",
+        [
+            (
+                "ALTER TABLE bookings DROP CONSTRAINT bookings_slot_id_fk, ADD CONSTRAINT"
+                " bookings_slot_id_fk FOREIGN KEY (slot_id) REFERENCES slots (id) ON DELETE CASCADE"
+            )
+        ],
+        1,
+    ),
+    "table that a crash empties": (
+        "schema_is_whole",
+        ["ALTER TABLE booking_events SET UNLOGGED"],
+        1,
+    ),
+    "value no longer needed": (
+        "schema_is_whole",
+        ["ALTER TABLE bookings ALTER COLUMN user_id DROP NOT NULL"],
+        1,
+    ),
+    "search index no longer kept": (
+        "schema_is_whole",
+        ["ALTER TABLE providers ALTER COLUMN doctor_name_runs DROP EXPRESSION"],
+        1,
     ),
     "provider unknown": ("providers_are_known", ["DELETE FROM providers"], 1),
     "doctor renamed alone": ("providers_are_known", ["UPDATE slots SET doctor_name = 'Dr. X'"], 1),

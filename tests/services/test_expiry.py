@@ -23,13 +23,15 @@ RETURNING id::text
 """
 MAKE_HOLDS = """
 WITH made AS (
-    INSERT INTO bookings (id, slot_id, user_id, num_seats, status, expires_at)
-    SELECT gen_random_uuid(), s.id, 'batch-' || n, 1, 'PENDING', now() - interval '1 minute'
+    INSERT INTO bookings
+        (id, slot_id, user_id, num_seats, status, expires_at, created_at, updated_at)
+    SELECT gen_random_uuid(), s.id, 'batch-' || n, 1, 'PENDING', now() - interval '1 minute',
+        now(), now()
     FROM slots AS s CROSS JOIN generate_series(1, %s) AS n
-    RETURNING id, slot_id, status
+    RETURNING id, slot_id, status, created_at
 )
-INSERT INTO booking_events (booking_id, slot_id, type, to_status, seats, slot_version)
-SELECT id, slot_id, 'HELD', status, 1, 1 + row_number() OVER (PARTITION BY slot_id)
+INSERT INTO booking_events (booking_id, slot_id, type, to_status, seats, slot_version, at)
+SELECT id, slot_id, 'HELD', status, 1, 1 + row_number() OVER (PARTITION BY slot_id), created_at
 FROM made
 """
 
@@ -141,11 +143,12 @@ def test_expire_all_gives_up_after_the_lock_timeout(url: str, own_parts: Parts) 
 def test_hold_that_is_confirmed_meanwhile_is_not_expired(url: str) -> None:
     parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=20_000))
     [slot_id] = _lapsed(url, slots=1, holds=1)
-    confirm = "UPDATE bookings SET status = 'CONFIRMED' RETURNING id"
+    confirm = "UPDATE bookings SET status = 'CONFIRMED', updated_at = now() RETURNING id"
     with background() as start, holding(url, confirm) as holder:
         holder.execute(
-            "INSERT INTO booking_events (booking_id, slot_id, type, from_status, to_status, seats)"
-            " SELECT id, slot_id, 'CONFIRMED', 'PENDING', 'CONFIRMED', 0 FROM bookings"
+            "INSERT INTO booking_events"
+            " (booking_id, slot_id, type, from_status, to_status, seats, at)"
+            " SELECT id, slot_id, 'CONFIRMED', 'PENDING', 'CONFIRMED', 0, now() FROM bookings"
         )
         expiring = start(lambda: parts.expiry.expire_holds_of_slot(slot_id))
         holder.wait_for_waiters()
