@@ -13,7 +13,9 @@ from booking.config import PROJECT_ROOT
 CHECK = (PROJECT_ROOT / "sql" / "checks" / "schema_is_whole.sql").read_text()
 # What there is, by name, and the statement that does away with it.
 OBJECTS = """
-SELECT conname::text, format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname)
+SELECT
+    conname::text,
+    format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname)
 FROM pg_constraint
 WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
 UNION ALL
@@ -28,7 +30,9 @@ SELECT tgname::text, format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
 FROM pg_trigger
 WHERE NOT tgisinternal
 UNION ALL
-SELECT relname::text, format('DROP %s %I CASCADE', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
+SELECT
+    relname::text,
+    format('DROP %s %I CASCADE', CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname)
 FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
 UNION ALL

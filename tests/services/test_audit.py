@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
 from booking.app import create_app, create_parts
 from booking.repositories import checks
+from tests.apps import Api, running_app
 from tests.factories import booking_body, make_config
+from tests.sessions import wait_until, waiting_for
 from tests.snapshots import query
+from tests.threads import background, results
 
 MAKE_SLOT = """
 INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)
@@ -60,3 +65,72 @@ def test_audit_writes_nothing_and_locks_nobody_out(new_database: Callable[..., s
     assert [row["slot_id"] for row in violated["seats_add_up"]] == [slot_id]
     assert query(url, "SELECT remaining_capacity FROM slots") == [(99,)]
     parts.pool.close()
+
+
+CLIENTS = 6
+AUDITS = 3
+EVENTS = "SELECT count(*) FROM booking_events"
+# What an UPDATE, an INSERT and SELECT … FOR UPDATE take conflicts with none of these (PostgreSQL,
+# chapter "Explicit Locking", "Conflicting Lock Modes").
+LOCKS = "SELECT DISTINCT mode FROM pg_locks WHERE pid = %s AND locktype <> 'virtualxid'"
+
+
+def test_audit_under_load_sees_one_moment_and_delays_nobody(
+    new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database()
+    run_checks = checks.run_checks
+    seen: list[tuple[int, int]] = []
+    locks: set[str] = set()
+    waiters: set[int] = set()
+
+    def wait_for_more_events() -> None:
+        [(before,)] = query(url, EVENTS)
+        wait_until(lambda: query(url, EVENTS)[0][0] > before + CLIENTS, "bookings meanwhile")
+
+    def run_watched(conn: PgConnection) -> object:
+        def count() -> int:
+            with conn.cursor() as cursor:
+                cursor.execute(EVENTS)
+                [(rows,)] = cursor.fetchall()
+            return int(rows)
+
+        before = count()
+        wait_for_more_events()
+        found = run_checks(conn)
+        # Each lock of a transaction is held to its end.
+        locks.update(mode for (mode,) in query(url, LOCKS, conn.info.backend_pid))
+        wait_for_more_events()
+        waiters.update(waiting_for(url, conn.info.backend_pid))
+        seen.append((before, count()))
+        return found
+
+    monkeypatch.setattr(checks, "run_checks", run_watched)
+    with running_app(url, group_commit_size=100) as api, background() as start:
+        slot_ids = [api.create_slot(total_capacity=500) for _ in range(2)]
+        stopping = threading.Event()
+        clients = [
+            start(partial(_book_until, stopping, api, slot_ids[number % 2]))
+            for number in range(CLIENTS)
+        ]
+        try:
+            audits = [api.send("GET", "/api/admin/audit", None, {}).data for _ in range(AUDITS)]
+        finally:
+            stopping.set()
+        assert {code for codes in results(clients) for code in codes} == {200, 201}
+
+    assert [audit["healthy"] for audit in audits] == [True] * AUDITS
+    assert [after - before for before, after in seen] == [0] * AUDITS
+    assert locks == {"AccessShareLock"}
+    assert waiters == set()
+
+
+def _book_until(stopping: threading.Event, api: Api, slot_id: str) -> set[int]:
+    """Book, hold, confirm and cancel one seat at a time; return the statuses of the answers."""
+    told = set()
+    while not stopping.is_set():
+        held = api.book(slot_id, hold=True)
+        booking_id = held.data["id"]
+        answers = [held, api.confirm(booking_id), api.cancel(booking_id)]
+        told |= {answer.status for answer in answers}
+    return told
