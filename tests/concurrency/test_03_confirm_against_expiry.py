@@ -12,7 +12,7 @@ import pytest
 from tests.apps import Answer, Api
 from tests.failpoints import breakpoint_at
 from tests.rows import SlotRow, has_passed, read_history, read_slot, read_statuses
-from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
+from tests.sessions import LOCK_BOOKING, LOCK_SLOT, cancel_statement, holding, wait_until
 from tests.snapshots import query
 from tests.threads import at_once, background, result
 
@@ -90,7 +90,36 @@ def test_hold_whose_expiry_is_moved_into_the_past_meanwhile(
     assert_expired_once(database_url, slot_id, booking_id)
 
 
-def test_confirm_that_meets_the_sweep_of_its_hold(api: Api, database_url: str) -> None:
+def test_hold_has_lapsed_in_the_very_moment_of_its_expiry(api: Api, database_url: str) -> None:
+    """A confirmation needs a clock before the expiry, all else one at or after it.
+
+    The statements of one message have one statement_timestamp() (PostgreSQL, chapter "Date/Time
+    Functions and Operators").
+    """
+    slot_id = api.create_slot(total_capacity=5)
+    booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+
+    def seen_at_the_expiry(what: str) -> list[tuple[object, ...]]:
+        return query(
+            database_url,
+            "UPDATE bookings SET expires_at = statement_timestamp() WHERE id = %s AND status = "
+            f"'PENDING'; SELECT {what}",
+            booking_id,
+            booking_id,
+        )
+
+    assert seen_at_the_expiry("status FROM current_bookings WHERE id = %s") == [("FAILED",)]
+    assert seen_at_the_expiry(
+        "remaining_capacity FROM current_slots WHERE id = (SELECT slot_id FROM bookings"
+        " WHERE id = %s)"
+    ) == [(5,)]
+    assert api.confirm(booking_id).code == "BOOKING_EXPIRED"
+
+
+@pytest.mark.parametrize("is_rolled_back", [False, True])
+def test_confirm_that_meets_the_sweep_of_its_hold(
+    api: Api, database_url: str, is_rolled_back: bool
+) -> None:
     api.expire_pending()
     slot_id = api.create_slot(total_capacity=5)
     booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
@@ -105,13 +134,17 @@ def test_confirm_that_meets_the_sweep_of_its_hold(api: Api, database_url: str) -
         background() as start,
     ):
         sweep: Future[Answer] = start(api.expire_pending)
-        stop.wait_for_stop()
+        [sweeping] = stop.wait_for_stop()
         confirm: Future[Answer] = start(lambda: api.confirm(booking_id))
         stop.wait_for_stop(2)
+        if is_rolled_back:
+            cancel_statement(database_url, sweeping)
         stop.release()
 
-        assert result(sweep).data["seats_restored"] == 2
-        assert result(confirm).code == "BOOKING_EXPIRED"
+        swept, confirmed = result(sweep), result(confirm)
+    # Whoever did not come to fail the hold finds it lapsed all the same.
+    assert swept.code == "BUSY" if is_rolled_back else swept.data["seats_restored"] == 2
+    assert confirmed.code == "BOOKING_EXPIRED"
     assert_expired_once(database_url, slot_id, booking_id)
 
 
@@ -134,18 +167,46 @@ def test_sweep_that_meets_a_confirmation_made_in_time(
     assert read_slot(database_url, slot_id) == SlotRow(total=5, remaining=3, version=2)
 
 
-def confirm_then_sweep(api: Api, url: str, slot_id: str, booking_id: str) -> tuple[Answer, Answer]:
-    """Keep a confirmation from its commit until its hold has lapsed and a sweep waits for it."""
+def test_sweep_that_meets_a_confirmation_that_is_rolled_back(
+    start_api: StartApi, database_url: str
+) -> None:
+    for seconds in HOLD_LIVES_SECONDS:
+        api = start_api(hold_ttl_seconds=seconds)
+        api.expire_pending()
+        slot_id = api.create_slot(total_capacity=5)
+        booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+        confirm, sweep = confirm_then_sweep(
+            api, database_url, slot_id, booking_id, then=partial(cancel_statement, database_url)
+        )
+        if confirm.code != "BOOKING_EXPIRED":
+            break
+
+    assert (confirm.status, confirm.code) == (503, "BUSY")
+    assert sweep.data == {"expired": 1, "seats_restored": 2}
+    assert_expired_once(database_url, slot_id, booking_id)
+
+
+def confirm_then_sweep(
+    api: Api,
+    url: str,
+    slot_id: str,
+    booking_id: str,
+    then: Callable[[int], None] = lambda _backend: None,
+) -> tuple[Answer, Answer]:
+    """Keep a confirmation from its commit until its hold has lapsed and a sweep waits for it; let
+    it commit when ``then`` was done to its backend.
+    """
     with (
         breakpoint_at(url, "booking_events", when=of_slot(slot_id)) as stop,
         background() as start,
     ):
         confirm: Future[Answer] = start(lambda: api.confirm(booking_id))
-        stop.wait_for_stop()
+        [confirming] = stop.wait_for_stop()
         wait_until(lambda: has_passed(url, booking_id), "the expiry")
         # It waits for whoever holds what is stale as far as it can see.
         sweep: Future[Answer] = start(api.expire_pending)
         stop.wait_for_stop(2)
+        then(confirming)
         stop.release()
         return result(confirm), result(sweep)
 

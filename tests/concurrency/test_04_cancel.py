@@ -12,6 +12,7 @@ from tests.apps import Answer, Api
 from tests.concurrency.races import queue_for_slot
 from tests.failpoints import breakpoint_at
 from tests.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.sessions import cancel_statement, terminate
 from tests.threads import at_once, background, result
 
 
@@ -39,20 +40,72 @@ Act = Callable[[Api, str], Answer]
 
 
 def one_behind_the_other(
-    api: Api, url: str, booking_id: str, first: Act, second: Act
+    api: Api,
+    url: str,
+    booking_id: str,
+    first: Act,
+    second: Act,
+    then: Callable[[int], None] = lambda _backend: None,
 ) -> tuple[Answer, Answer]:
-    """Let ``second`` wait for ``first``, which has done its work and not yet committed."""
+    """Let ``second`` wait for ``first``, which has done its work and not yet committed; let that
+    commit when ``then`` was done to its backend.
+    """
     when = f"NEW.booking_id = '{booking_id}'"
     with (
         breakpoint_at(url, "booking_events", when=when) as stop,
         background() as start,
     ):
         one: Future[Answer] = start(lambda: first(api, booking_id))
-        stop.wait_for_stop()
+        [backend] = stop.wait_for_stop()
         other: Future[Answer] = start(lambda: second(api, booking_id))
         stop.wait_for_stop(2)
+        then(backend)
         stop.release()
         return result(one), result(other)
+
+
+def test_cancel_behind_a_cancel(api: Api, database_url: str) -> None:
+    slot_id = api.create_slot(total_capacity=5)
+    booking_id = api.make_booking(slot_id, num_seats=2)
+
+    answers = one_behind_the_other(api, database_url, booking_id, Api.cancel, Api.cancel)
+
+    assert [answer.data["status"] for answer in answers] == ["CANCELLED", "CANCELLED"]
+    assert answers[0].data == answers[1].data
+    assert_cancelled_once(database_url, slot_id, booking_id, ["BOOKED"])
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(cancel_statement, "BUSY"), (terminate, "OUTCOME_UNKNOWN")]
+)
+@pytest.mark.parametrize(
+    ("second", "status", "slot"),
+    [
+        (Api.cancel, "CANCELLED", SlotRow(total=5, remaining=5, version=3)),
+        (Api.confirm, "CONFIRMED", SlotRow(total=5, remaining=3, version=2)),
+    ],
+    ids=["cancel", "confirm"],
+)
+def test_what_stands_behind_a_cancel_that_is_rolled_back(
+    api: Api,
+    database_url: str,
+    end: Callable[[str, int], None],
+    code: str,
+    second: Act,
+    status: str,
+    slot: SlotRow,
+) -> None:
+    slot_id = api.create_slot(total_capacity=5)
+    booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
+
+    failed, made = one_behind_the_other(
+        api, database_url, booking_id, Api.cancel, second, then=partial(end, database_url)
+    )
+
+    assert (failed.status, failed.code) == (503, code)
+    assert made.data["status"] == status
+    assert read_history(database_url, booking_id) == ["HELD", status]
+    assert read_slot(database_url, slot_id) == slot
 
 
 def test_confirm_behind_a_cancel(api: Api, database_url: str) -> None:

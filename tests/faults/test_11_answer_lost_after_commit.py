@@ -22,9 +22,9 @@ from tests.apps import Answer, Api, running_app
 from tests.conftest import ROOT
 from tests.proxy import TcpProxy
 from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.sessions import session, terminate, wait_until
+from tests.sessions import session, terminate, wait_until, waiting_for
 from tests.snapshots import query, violations_of
-from tests.threads import background, result
+from tests.threads import background, result, results
 
 Act = Callable[[], Answer]
 
@@ -61,18 +61,24 @@ def set_wait_for_standby(url: str, synchronous_commit: str) -> None:
         admin.commit()
 
 
+def leave(_backend: int) -> None:
+    """Do nothing to a backend that waits to answer its commit."""
+
+
 @contextmanager
-def unanswered(url: str) -> Iterator[Callable[[Act], Answer]]:
-    """Yield what calls the application, and cuts its connection when the commit is made.
+def unanswered(url: str) -> Iterator[Callable[..., Answer]]:
+    """Yield what calls the application, and cuts its connection when the commit is made and
+    ``meanwhile`` was done, which takes the backend.
 
     Whatever is sent after the cut, by the application itself too, is answered again.
     """
 
-    def call(act: Act) -> Answer:
+    def call(act: Act, meanwhile: Callable[[int], None] = leave) -> Answer:
         with background() as start:
             future: Future[Answer] = start(act)
             wait_until(lambda: bool(query(url, UNANSWERED)), "a commit without an answer")
             [(backend,)] = query(url, UNANSWERED)
+            meanwhile(backend)
             set_wait_for_standby(url, "local")
             terminate(url, backend)
             return result(future)
@@ -112,6 +118,33 @@ def test_retry_with_the_key_gets_the_booking(
     assert (found.status, found.is_replay, found.data["id"]) == (201, True, booking_id)
     assert read_statuses(standby_url, slot_id) == {booking_id: status}
     assert read_slot(standby_url, slot_id) == SlotRow(total=1, remaining=0, version=2)
+
+
+def test_second_request_waits_for_a_commit_that_is_not_answered(
+    standby_url: str, keyed: dict[str, str]
+) -> None:
+    """On disk and not answered, the first one's booking is seen by nobody, and its key is held."""
+    with running_app(standby_url) as api:
+        slot_id = api.create_slot(total_capacity=5)
+
+    with running_app(standby_url) as api, background() as start:
+        seconds: list[Future[Answer]] = []
+
+        def book() -> Answer:
+            return api.book(slot_id, **keyed)
+
+        def send_again(backend: int) -> None:
+            seconds.append(start(book))
+            wait_until(lambda: bool(waiting_for(standby_url, backend)), "the second request")
+
+        with unanswered(standby_url) as call:
+            lost = call(book, send_again)
+        [second] = results(seconds)
+
+    assert_outcome_unknown(lost)
+    assert (second.status, second.is_replay) == (201, True)
+    assert read_statuses(standby_url, slot_id) == {second.data["id"]: "CONFIRMED"}
+    assert read_slot(standby_url, slot_id) == SlotRow(total=5, remaining=4, version=2)
 
 
 def test_server_does_not_send_a_booking_again_by_itself(standby_url: str) -> None:
