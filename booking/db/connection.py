@@ -14,6 +14,8 @@ from psycopg2 import extensions
 Connection = extensions.connection
 
 CONNECT_TIMEOUT_SECONDS = 3
+# How often the server looks, while a statement runs or waits, whether its client still lives.
+CLIENT_CHECK_MS = 1000
 # After a failed attempt the others fail at once for this long: with a server that does not even
 # refuse, each would otherwise wait out the connect timeout, one behind the other.
 RECONNECT_PAUSE_SECONDS = 0.25
@@ -22,13 +24,14 @@ RECONNECT_PAUSE_SECONDS = 0.25
 def connect(dsn: str, *, application_name: str) -> Connection:
     """Open one connection in autocommit outside the pool, without time limits on statements.
 
-    Raises psycopg2.OperationalError when the server is not reached.
+    The server ends a statement whose client has died, and gives up its locks. Raises
+    psycopg2.OperationalError when the server is not reached.
     """
     conn: Connection = psycopg2.connect(
         dsn,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         application_name=application_name,
-        options=_options({}),
+        options=_options({"client_connection_check_interval": CLIENT_CHECK_MS}),
     )
     conn.autocommit = True
     return conn
@@ -53,7 +56,7 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
                 "statement_timeout": statement_timeout_ms,
                 "lock_timeout": lock_timeout_ms,
                 "idle_in_transaction_session_timeout": 2 * statement_timeout_ms,
-                "client_connection_check_interval": 1000,
+                "client_connection_check_interval": CLIENT_CHECK_MS,
                 "default_transaction_isolation": r"read\ committed",
                 # Only what has one good plan is prepared (db/prepared.py). Left to itself the
                 # server would plan a group of bookings anew each time, for its arrays' length.

@@ -1,7 +1,8 @@
 """Applies ``sql/migrations``: forward only, one transaction a file, one server at a time.
 
 A file whose first line is ``-- transaction: none`` holds one statement that PostgreSQL runs outside
-a transaction only (CREATE INDEX CONCURRENTLY); it must be written to be run again.
+a transaction only (CREATE INDEX CONCURRENTLY); it must be written to be run again. An index that it
+left half-made stands under its name and serves nothing: the file is not applied while it is there.
 """
 
 from __future__ import annotations
@@ -128,9 +129,17 @@ def _apply(conn: Connection, migration: Migration) -> None:
                     _record(conn, migration)
             else:
                 cursor.execute(migration.sql)
+                _refuse_invalid_indexes(conn, migration)
                 _record(conn, migration)
     except psycopg2.Error as error:
         raise MigrationError(f"{migration.name}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_invalid_indexes(conn: Connection, migration: Migration) -> None:
+    if names := [name for (name,) in _queries.list_invalid_indexes(conn)]:
+        raise MigrationError(
+            f"{migration.name}: {', '.join(names)} is not valid; drop it, and start again"
+        )
 
 
 def _record(conn: Connection, migration: Migration) -> None:

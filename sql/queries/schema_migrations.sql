@@ -32,3 +32,11 @@ SELECT pg_try_advisory_lock(:key::bigint);
 -- name: unlock_migrations(key)$
 -- Gives it back; the end of the session would as well.
 SELECT pg_advisory_unlock(:key::bigint);
+
+-- name: list_invalid_indexes()
+-- Indexes that CREATE INDEX CONCURRENTLY began and did not end: they are kept and answer nothing.
+SELECT c.relname::text AS name
+FROM pg_index AS i
+INNER JOIN pg_class AS c ON i.indexrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND NOT i.indisvalid
+ORDER BY c.relname;

@@ -16,10 +16,22 @@ from booking.config import PROJECT_ROOT
 from booking.db import migrations
 from booking.db.migrations import MIGRATIONS, MigrationError, load_migrations, migrate
 from tests.servers import free_port
+from tests.sessions import holding, wait_until, waiting_for
 from tests.snapshots import query
-from tests.threads import at_once
+from tests.threads import at_once, background, result
 
 NAMES = [path.stem for path in sorted(MIGRATIONS.glob("*.sql"))]
+
+# A session that polls for the lock of migrations, and does nothing else.
+WAITING_TO_MIGRATE = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'booking migrate' AND state = 'idle'
+    AND query ILIKE '%%pg_try_advisory_lock%%'
+"""
+TWO_SLOTS_OF_ONE_DOCTOR = """
+INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)
+SELECT gen_random_uuid(), 'Dr. Twice', now(), 1, 1 FROM generate_series(1, 2)
+"""
 
 
 @pytest.fixture
@@ -173,6 +185,71 @@ def test_lock_of_a_session_that_died_is_free(
     query(empty, "SELECT pg_terminate_backend(%s, 10000)", held_lock.info.backend_pid)
     assert migrate(empty) == NAMES
     held_lock.close()
+
+
+def test_server_that_is_killed_in_mid_file_leaves_nothing_and_another_goes_on(
+    empty: str, folder: Path
+) -> None:
+    """The database notices by itself that nobody waits for the end of the file any more."""
+    (folder / "9001_long.sql").write_text(
+        "CREATE TABLE half (id integer);\nSELECT pg_advisory_xact_lock(9001);"
+    )
+    script = (
+        "from pathlib import Path; from booking.db.migrations import migrate;"
+        f" migrate({empty!r}, Path({str(folder)!r}))"
+    )
+    with holding(empty, "SELECT pg_advisory_xact_lock(9001)") as holder:
+        first = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT)
+        holder.wait_for_waiters()
+        first.kill()
+        first.wait()
+        wait_until(
+            lambda: not waiting_for(empty, holder.pid), "the end of the dead server's session"
+        )
+        (folder / "9001_long.sql").write_text("CREATE TABLE whole (id integer);")
+        assert migrate(empty, folder) == ["9001_long"]
+    assert {"half", "whole"} & _tables(empty) == {"whole"}
+
+
+def test_second_server_waits_for_the_first_and_finds_its_work_done(
+    empty: str, folder: Path
+) -> None:
+    (folder / "9001_long.sql").write_text(
+        "CREATE TABLE once (id integer);\nSELECT pg_advisory_xact_lock(9001);"
+    )
+    with (
+        holding(empty, "SELECT pg_advisory_xact_lock(9001)") as holder,
+        background() as start,
+    ):
+        first = start(lambda: migrate(empty, folder))
+        holder.wait_for_waiters()
+        second = start(lambda: migrate(empty, folder))
+        wait_until(lambda: bool(query(empty, WAITING_TO_MIGRATE)), "the second server")
+        assert not first.done()
+        assert not second.done()
+        holder.rollback()
+        assert result(first) == [*NAMES, "9001_long"]
+        assert result(second) == []
+
+
+def test_index_that_a_marked_file_leaves_invalid_is_named_and_not_taken_for_made(
+    empty: str, folder: Path
+) -> None:
+    migrate(empty)
+    query(empty, TWO_SLOTS_OF_ONE_DOCTOR)
+    (folder / "9001_index.sql").write_text(
+        "-- transaction: none\n"
+        "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS slots_doctor_uq ON slots (doctor_name);"
+    )
+    with pytest.raises(MigrationError, match=r"^9001_index: .*could not create unique index"):
+        migrate(empty, folder)
+    # It is there now, in name.
+    with pytest.raises(MigrationError, match=r"^9001_index: .*slots_doctor_uq.* not valid"):
+        migrate(empty, folder)
+    assert "9001_index" not in _applied(empty)
+    query(empty, "DROP INDEX slots_doctor_uq")
+    query(empty, "DELETE FROM slots")
+    assert migrate(empty, folder) == ["9001_index"]
 
 
 def test_lock_is_free_after_a_failure(empty: str, folder: Path) -> None:
