@@ -123,19 +123,22 @@ def test_odd_slot(
 
     answers = [
         odd_client.post("/api/bookings", json=booking_body(slot_id, hold=hold))
-        for hold in (False, True, True)
+        for hold in (False, True, True, True)
     ]
     if refusal:
         for answer in answers:
             problem_of(answer, 409, refusal)
     else:
-        booked, confirmed, cancelled = [data_of(answer, 201)["id"] for answer in answers]
+        ids = [data_of(answer, 201)["id"] for answer in answers]
+        booked, confirmed, cancelled, lapsed = ids
+        query(url, "UPDATE bookings SET expires_at = now() WHERE id = %s", lapsed)
+        assert data_of(odd_client.get(f"/api/bookings/{lapsed}"))["status"] == "FAILED"
         data_of(odd_client.post(f"/api/bookings/{confirmed}/confirm"))
         for booking_id in (booked, confirmed, cancelled):
             data_of(odd_client.post(f"/api/bookings/{booking_id}/cancel"))
         again = data_of(odd_client.get(path))
         assert again["remaining_capacity"] == shown["remaining_capacity"]
-        assert again["version"] == min(shown["version"] + 6, MAX_VERSION)
+        assert again["version"] == min(shown["version"] + 8, MAX_VERSION)
 
     changes = {"doctor_name": "Dr. Even", "start_time": in_future(), "status": "CLOSED"}
     assert data_of(odd_client.patch(path, json=changes))["status"] == "CLOSED"
