@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-import psutil
 import pytest
 import requests
 
 from tests.apps import Answer, api_over_http
 from tests.failpoints import breakpoint_at
+from tests.faults.workers import is_alive, worker_behind
 from tests.rows import SlotRow, count_events, read_slot, read_statuses
 from tests.servers import LiveServer
 from tests.sessions import wait_until
-from tests.snapshots import query
 from tests.threads import background, result
-
-
-def worker_behind(server: LiveServer, url: str, backend: int) -> psutil.Process:
-    """Return the server's process whose connection a backend serves."""
-    [(port,)] = query(url, "SELECT client_port FROM pg_stat_activity WHERE pid = %s", backend)
-    assert server.process is not None
-    [worker] = [
-        process
-        for process in psutil.Process(server.process.pid).children(recursive=True)
-        if any(connection.laddr.port == port for connection in process.net_connections("tcp"))
-    ]
-    return worker
 
 
 def test_worker_killed_in_mid_transaction(database_url: str, keyed: dict[str, str]) -> None:
@@ -61,7 +48,3 @@ def test_worker_killed_in_mid_transaction(database_url: str, keyed: dict[str, st
         assert read_statuses(database_url, slot_id) == {again.data["id"]: "CONFIRMED"}
         assert count_events(database_url, slot_id) == {"BOOKED": 1}
         assert read_slot(database_url, slot_id) == SlotRow(total=1, remaining=0, version=2)
-
-
-def is_alive(url: str, backend: int) -> bool:
-    return bool(query(url, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", backend))
