@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +19,9 @@ import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30
+GUNICORN = ("-m", "gunicorn", "wsgi:app")
+# The same with what stands around it: migrations, also when the database is reached later.
+SERVE = ("-m", "booking", "serve")
 
 
 def free_port() -> int:
@@ -30,7 +35,10 @@ def free_port() -> int:
 class LiveServer:
     """gunicorn on a free port and a given database; settings are environment variables."""
 
-    def __init__(self, database_url: str, **settings: Any) -> None:
+    def __init__(
+        self, database_url: str, command: Sequence[str] = GUNICORN, /, **settings: Any
+    ) -> None:
+        self._command = command
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._log = tempfile.NamedTemporaryFile(prefix="booking-server-", suffix=".log")  # noqa: SIM115 (closed in stop)
@@ -48,7 +56,7 @@ class LiveServer:
     def start(self, *, wait_for: str = "/ready") -> LiveServer:
         """Start and wait until ``wait_for`` answers 200."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "wsgi:app"],
+            [sys.executable, *self._command],
             cwd=ROOT,
             env=self._environment,
             stdout=self._log,
@@ -80,6 +88,16 @@ class LiveServer:
     def log(self) -> str:
         """Return what it has logged so far."""
         return Path(self._log.name).read_text()
+
+    @contextmanager
+    def serving(self, *, wait_for: str) -> Iterator[LiveServer]:
+        """Run it for the length of the block, which begins when ``wait_for`` answers 200."""
+        with closing(self._log):
+            self.start(wait_for=wait_for)
+            try:
+                yield self
+            finally:
+                self.stop()
 
     def __enter__(self) -> LiveServer:
         return self.start()

@@ -24,6 +24,9 @@ _LOST = {
     errorcodes.DATABASE_DROPPED,
     errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
 }
+# Every statement is prepared against the migrated schema in a test: what one of them does not find
+# is not there yet, or not any more, in this database.
+_OTHER_SCHEMA = {errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN}
 _MEANINGS: Mapping[str, Callable[[], DomainError]] = {
     errorcodes.SERIALIZATION_FAILURE: TransactionConflict,
     errorcodes.DEADLOCK_DETECTED: TransactionConflict,
@@ -32,6 +35,9 @@ _MEANINGS: Mapping[str, Callable[[], DomainError]] = {
     errorcodes.CANNOT_CONNECT_NOW: DatabaseUnavailable,
     errorcodes.READ_ONLY_SQL_TRANSACTION: lambda: DatabaseUnavailable(
         "The database takes no writes now."
+    ),
+    **dict.fromkeys(
+        _OTHER_SCHEMA, lambda: DatabaseUnavailable("The database has not this release's schema.")
     ),
 }
 _CLASS_MEANINGS: Mapping[str, Callable[[], DomainError]] = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -39,7 +40,9 @@ class Keeper:
 
     idle_seconds: float | None = 0.02
 
-    def __init__(self, directory: Path, wal_disk: SmallDisk | None) -> None:
+    def __init__(
+        self, directory: Path, wal_disk: SmallDisk | None, settings: Mapping[str, str]
+    ) -> None:
         layout = Layout(directory.resolve())
         layout.directory.mkdir(parents=True, exist_ok=True)
         installation = find_installation()
@@ -59,7 +62,7 @@ class Keeper:
             wal.rmdir()
             wal.symlink_to(target)
             identity.own(wal_disk.directory)
-        self._server = Server(layout, installation, self._programs, SETTINGS)
+        self._server = Server(layout, installation, self._programs, {**SETTINGS, **settings})
         self._port: int | None = None
 
     def start(self) -> tuple[str, int]:
@@ -160,9 +163,13 @@ class ChaosPostgres:
 
 
 @contextmanager
-def chaos_postgres(directory: Path, wal_disk: SmallDisk | None) -> Iterator[ChaosPostgres]:
+def chaos_postgres(
+    directory: Path,
+    wal_disk: SmallDisk | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[ChaosPostgres]:
     """Run a PostgreSQL in ``directory`` for the length of the block."""
-    with in_process(Keeper, directory, wal_disk) as remote:
+    with in_process(Keeper, directory, wal_disk, dict(settings)) as remote:
         yield ChaosPostgres(remote, Layout(directory.resolve()).log)
 
 
