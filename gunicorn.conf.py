@@ -8,6 +8,7 @@ from typing import Any
 from booking.config import AuthMode, Config
 from booking.errors import ConfigurationError
 from booking.middleware.logs import logging_config
+from booking.time_limits import find_disorder
 
 try:
     _config = Config.from_environment()
@@ -40,11 +41,13 @@ limit_request_field_size = 8190
 
 
 def when_ready(server: Any) -> None:
-    """Warn of a server that asks nobody who they are."""
+    """Warn of a server that asks nobody who they are, and of time limits in the wrong order."""
     if _config.auth.mode == AuthMode.OPEN:
         server.log.warning(
             "AUTH_MODE=open: every caller may do everything; listening on %s alone", _config.host
         )
+    for disorder in find_disorder(_config, graceful_seconds=graceful_timeout):
+        server.log.warning("%s", disorder)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from booking import time_limits
 from booking.config import Config
 from booking.controllers import (
     admin_bookings,
@@ -78,9 +79,8 @@ def create_parts(config: Config) -> Parts:
     groups = GroupCommit(
         group_booking.book_group,
         max_group_size=config.group_commit_size,
-        # A line stands for the slot's lock, and is waited in no longer.
-        line_seconds=config.db_lock_timeout_ms / 1000,
-        commit_seconds=config.db_pool_timeout_seconds + 2 * config.db_statement_timeout_ms / 1000,
+        line_seconds=time_limits.line_seconds(config),
+        commit_seconds=time_limits.commit_seconds(config),
     )
     return Parts(
         pool=pool,

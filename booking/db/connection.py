@@ -16,6 +16,12 @@ Connection = extensions.connection
 CONNECT_TIMEOUT_SECONDS = 3
 # How often the server looks, while a statement runs or waits, whether its client still lives.
 CLIENT_CHECK_MS = 1000
+# A server that vanished, by a failover or a cut cable, sends no word of it. What is sent to it is
+# given up when its kernel has acknowledged nothing for this long, not after TCP's quarter of an
+# hour; and a connection that waits for its answer is asked for a sign of life.
+UNACKNOWLEDGED_SECONDS = 10
+SIGN_OF_LIFE_SECONDS = 10
+SIGN_OF_LIFE_INTERVAL_SECONDS = 5
 # After a failed attempt the others fail at once for this long: with a server that does not even
 # refuse, each would otherwise wait out the connect timeout, one behind the other.
 RECONNECT_PAUSE_SECONDS = 0.25
@@ -47,8 +53,9 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
     return {
         "application_name": "booking",
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
+        "tcp_user_timeout": 1000 * UNACKNOWLEDGED_SECONDS,
+        "keepalives_idle": SIGN_OF_LIFE_SECONDS,
+        "keepalives_interval": SIGN_OF_LIFE_INTERVAL_SECONDS,
         "keepalives_count": 3,
         "connection_factory": PooledConnection,
         "options": _options(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
 
+from booking.db import connection
 from tests.apps import Answer, Api, running_app
 from tests.concurrency.races import queue_for_slot
 from tests.proxy import TcpProxy
@@ -63,6 +65,31 @@ def test_proxy_cuts_every_idle_connection(
         answers = at_once([lambda: api.book(slot_id)] * (2 * CONNECTIONS))
 
         assert [answer.status for answer in answers] == [201] * (2 * CONNECTIONS)
+    assert read_slot(database_url, slot_id).remaining == 100 - 3 * CONNECTIONS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what a socket receives")
+def test_server_vanishes_behind_every_idle_connection(
+    database_url: str,
+    proxied_url: str,
+    database_proxy: TcpProxy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "UNACKNOWLEDGED_SECONDS", 1)
+    with running_app(proxied_url, db_pool_size=CONNECTIONS) as api:
+        slot_id = open_connections(api, database_url)
+        assert database_proxy.vanish() == CONNECTIONS
+
+        # As many as there are connections, so that each is tried.
+        works = [lambda: api.get_slot(slot_id), lambda: api.book(slot_id)] * (CONNECTIONS // 2)
+        answers = at_once(works)
+        again = at_once([lambda: api.book(slot_id)] * (2 * CONNECTIONS))
+
+        assert [(answer.status, answer.code) for answer in answers] == [
+            (200, None),
+            (503, "OUTCOME_UNKNOWN"),
+        ] * (CONNECTIONS // 2)
+        assert [answer.status for answer in again] == [201] * (2 * CONNECTIONS)
     assert read_slot(database_url, slot_id).remaining == 100 - 3 * CONNECTIONS
 
 

@@ -1,0 +1,40 @@
+"""The chain of time limits: each is longer than those it holds, so that the inner one speaks.
+
+The whole chain stands in docs/SYSTEM_DESIGN.md, "Time limits". A chain out of order loses nothing
+and tells nothing untrue, so it does not stop the start: answers come later or say less.
+"""
+
+from __future__ import annotations
+
+from booking.config import Config
+
+
+def line_seconds(config: Config) -> float:
+    """Return how long a booking waits in its slot's line: it stands for the slot's lock."""
+    return config.db_lock_timeout_ms / 1000
+
+
+def commit_seconds(config: Config) -> float:
+    """Return how long a booking waits for its group's commit: a connection and two statements."""
+    return config.db_pool_timeout_seconds + 2 * config.db_statement_timeout_ms / 1000
+
+
+def find_disorder(config: Config, *, graceful_seconds: float) -> list[str]:
+    """Return, a line each, which settings are in the wrong order, and what comes of it.
+
+    ``graceful_seconds`` is what a server that ends gives to requests in flight.
+    """
+    found = []
+    if config.db_lock_timeout_ms >= config.db_statement_timeout_ms:
+        found.append(
+            "DB_LOCK_TIMEOUT_MS is not below DB_STATEMENT_TIMEOUT_MS: a key in progress is answered"
+            " BUSY and not IDEMPOTENCY_IN_PROGRESS"
+        )
+    longest = line_seconds(config) + commit_seconds(config)
+    if longest >= graceful_seconds:
+        found.append(
+            f"DB_LOCK_TIMEOUT_MS, DB_POOL_TIMEOUT_SECONDS and twice DB_STATEMENT_TIMEOUT_MS make"
+            f" {longest:g} s, and a server that ends waits {graceful_seconds:g} s: bookings may be"
+            " cut off then"
+        )
+    return found
