@@ -22,7 +22,13 @@ POOL_SECONDS = 1.5
 READERS_PER_CONNECTION = 4
 READ_SECONDS = 20
 
-_UNGRANTED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+_HERE = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+_WAITING_FOR_LOCKS = f"{_HERE} AND wait_event_type = 'Lock'"
+# Longer than any request leaves one between two of its statements.
+_LEFT_OPEN = f"""
+{_HERE} AND state LIKE 'idle in transaction%%'
+AND state_change < clock_timestamp() - interval '1 second'
+"""
 _PENDING = "SELECT count(*) FROM bookings WHERE status = 'PENDING'"
 _BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'booking'"
 _WAITING = f"{_BACKENDS} AND wait_event_type = 'Lock'"
@@ -49,9 +55,7 @@ def find_what_did_not_heal(
     """
     time.sleep(max(0.0, last_fault + CALM_SECONDS - time.monotonic()))
     url = stage.postgres.url
-    [(ungranted,)] = query(url, _UNGRANTED)
-    if ungranted:
-        yield Violation("no_lock_is_waited_for", f"{ungranted} locks are waited for", ())
+    yield from find_left_in_database(url)
     yield from _find_not_ready(stage)
     connections = stage.server.workers_wanted * pool_size
     [(backends,)] = query(url, _BACKENDS)
@@ -74,6 +78,16 @@ def find_what_did_not_heal(
         yield Violation(
             "lapsed_holds_are_swept", f"{pending[0]} holds stand unswept past their expiry", ()
         )
+
+
+def find_left_in_database(url: str) -> Iterator[Violation]:
+    """Look for sessions that wait for a lock, and for transactions that nobody ends."""
+    [(waiting,)] = query(url, _WAITING_FOR_LOCKS)
+    if waiting:
+        yield Violation("no_lock_is_waited_for", f"{waiting} locks are waited for", ())
+    [(left_open,)] = query(url, _LEFT_OPEN)
+    if left_open:
+        yield Violation("no_transaction_is_left_open", f"{left_open} transactions stand open", ())
 
 
 def _find_not_ready(stage: Stage) -> Iterator[Violation]:

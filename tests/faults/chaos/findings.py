@@ -15,6 +15,7 @@ CHECKS = (
     "no_fault_breaks_a_promise",
     "no_defect_is_logged",
     "no_lock_is_waited_for",
+    "no_transaction_is_left_open",
     "pools_are_whole",
     "server_is_whole",
     "server_is_ready",

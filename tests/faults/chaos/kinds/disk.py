@@ -7,7 +7,7 @@ import time
 import psycopg2
 
 from tests.faults.chaos.kinds.postgres import effect_of_outage
-from tests.faults.chaos.postgres import outsider
+from tests.faults.chaos.postgres import ChaosPostgres, outsider
 from tests.faults.chaos.stage import Draw, Effect, Kind, NoEffect, Stage, poll
 
 FULL_SECONDS = 20.0
@@ -23,14 +23,14 @@ def _fill(stage: Stage, draw: Draw) -> Effect:
     log = stage.postgres.log_size()
     try:
         filled = stage.wal_disk.fill()
-        _use_up_wal(stage)
+        use_up_wal(stage.postgres.url)
         has_panicked = poll(
             lambda: "No space left on device" in stage.postgres.log_since(log), FULL_SECONDS
         )
         time.sleep(draw.seconds)
     finally:
         stage.wal_disk.free()
-    if not poll(lambda: _is_back(stage), BACK_SECONDS):
+    if not poll(lambda: is_back(stage.postgres), BACK_SECONDS):
         raise NoEffect("PostgreSQL did not come back with the room on its disk")
     if not has_panicked:
         raise NoEffect("PostgreSQL did not come to need the room")
@@ -39,11 +39,11 @@ def _fill(stage: Stage, draw: Draw) -> Effect:
     return effect_of_outage(stage, seen, time.monotonic(), workers)
 
 
-def _use_up_wal(stage: Stage) -> None:
+def use_up_wal(url: str) -> None:
     """Begin new segments of WAL until the one that is needed next cannot be made."""
     deadline = time.monotonic() + FULL_SECONDS
     try:
-        with outsider(stage.postgres.url) as conn, conn.cursor() as cursor:
+        with outsider(url) as conn, conn.cursor() as cursor:
             while time.monotonic() < deadline:
                 # A table is made and dropped: without a change in between nothing is switched.
                 cursor.execute("CREATE TEMP TABLE filler (x int); DROP TABLE filler")
@@ -53,10 +53,11 @@ def _use_up_wal(stage: Stage) -> None:
         return
 
 
-def _is_back(stage: Stage) -> bool:
-    if not stage.postgres.is_running():
-        stage.postgres.start()
-    return stage.postgres.accepts_connections()
+def is_back(postgres: ChaosPostgres) -> bool:
+    """Start PostgreSQL where it gave up; tell whether it accepts connections."""
+    if not postgres.is_running():
+        postgres.start()
+    return postgres.accepts_connections()
 
 
 KINDS = (Kind(NAME, "database", _fill, 0.2, 1.0),)
