@@ -39,7 +39,7 @@ LINGER_SECONDS = 2.0
 # ends with it.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1024 * 1024
-_CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EBADF}
+_CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,9 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve until told to end, then finish what was begun."""
         connections = Pool(self.worker_connections)
         servers = [
-            StreamServer(listener, handle=partial(self.handle, listener), spawn=connections)
+            StreamServer(
+                listener, handle=partial(self.handle, listener.getsockname()), spawn=connections
+            )
             for listener in self.sockets
         ]
         for server in servers:
@@ -102,12 +104,11 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             logger.warning("%d requests are cut off", len(connections))
             connections.kill(timeout=1)
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+    def handle(self, server_name: Any, client: Any, addr: Any) -> None:
         """Serve the requests of one connection, one after the other."""
         request = None
         try:
             parser = get_parser(self.cfg, client, addr)
-            server_name = listener.getsockname()
             while self._drain(parser):
                 with self._waiting():
                     request = None

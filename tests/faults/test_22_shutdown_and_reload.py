@@ -23,6 +23,7 @@ from tests.sessions import wait_until
 
 STAYING, COMING = 6, 10
 WARM_UP, AFTERWARDS = 50, 50
+GRACEFUL_SECONDS = 30
 
 
 @pytest.fixture
@@ -87,6 +88,13 @@ def test_connection_kept_alive_is_answered_once_more(server: LiveServer, databas
 
     assert read_slot(database_url, slot_id).remaining == 0
     assert server.process.wait(60) == 0
+
+
+def test_unused_connection_does_not_hold_up_the_end(server: LiveServer) -> None:
+    assert server.process is not None
+    with socket.create_connection(("127.0.0.1", server.port)):
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(GRACEFUL_SECONDS / 2) == 0
 
 
 def book(connection: http.client.HTTPConnection, slot_id: str) -> tuple[int, str | None]:
