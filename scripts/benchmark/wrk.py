@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.benchmark.records import Load, NotRun
 
@@ -32,9 +33,29 @@ def run_wrk(
 ) -> Load:
     """Load the server for ``seconds`` from ``clients`` connections with one request each.
 
-    One thread of wrk has time to spare beside a server in Python. What is in flight at the end is
-    not waited for. Raises NotRun where wrk fails.
+    What is in flight at the end is not waited for. Raises NotRun where wrk fails.
     """
+    done = _run(base_url, script, arguments, clients, seconds)
+    return parse_wrk(done.stdout, done.stderr)
+
+
+def run_script(
+    base_url: str, script: str, arguments: Sequence[str], *, clients: int, seconds: int
+) -> dict[str, Any]:
+    """Load the server by a script with a summary of its own, and return that.
+
+    Raises NotRun where wrk fails or says anything of a fault in the script.
+    """
+    done = _run(base_url, script, arguments, clients, seconds)
+    if done.stderr.strip():
+        raise NotRun(f"wrk: {done.stderr.strip().splitlines()[0]}")
+    return _summary(done.stdout)
+
+
+def _run(
+    base_url: str, script: str, arguments: Sequence[str], clients: int, seconds: int
+) -> subprocess.CompletedProcess[str]:
+    # One thread of wrk has time to spare beside a server in Python.
     command = [
         *(find_wrk(), "--threads", "1", "--connections", str(clients)),
         *("--duration", f"{seconds}s", "--timeout", f"{TIMEOUT_SECONDS}s"),
@@ -55,7 +76,7 @@ def run_wrk(
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip() or "it says nothing"
         raise NotRun(f"wrk failed with {done.returncode}: {said.splitlines()[-1]}")
-    return parse_wrk(done.stdout, done.stderr)
+    return done
 
 
 def parse_wrk(output: str, errors: str = "") -> Load:
@@ -63,10 +84,7 @@ def parse_wrk(output: str, errors: str = "") -> Load:
 
     wrk goes on after a fault in a script: what it says on stderr is a fault of the run.
     """
-    line = next((line for line in output.splitlines() if line.startswith("{")), None)
-    if line is None:
-        raise NotRun("wrk printed no summary; is its script whole?")
-    told = json.loads(line)
+    told = _summary(output)
     names = {
         "connect": "connections failed",
         "read": "answers broke off",
@@ -84,3 +102,11 @@ def parse_wrk(output: str, errors: str = "") -> Load:
         statuses={int(status): count for status, count in told["statuses"].items()},
         faults=tuple(faults),
     )
+
+
+def _summary(output: str) -> dict[str, Any]:
+    line = next((line for line in output.splitlines() if line.startswith("{")), None)
+    if line is None:
+        raise NotRun("wrk printed no summary; is its script whole?")
+    told: dict[str, Any] = json.loads(line)
+    return told
