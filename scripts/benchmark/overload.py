@@ -134,8 +134,9 @@ def _overload(stage: Stage, load: str, peak: float, plan: Plan) -> tuple[Run, Ov
         faults=find_faults(told, statuses),
     )
     counted = told["microseconds"] / 1e6 - WARM_UP_SECONDS
-    booked, turned_away = Latencies(told["accepted"], told["width"]), Latencies(
-        told["refused"], told["width"]
+    booked, turned_away = (
+        Latencies(told["accepted"], told["width"]),
+        Latencies(told["refused"], told["width"]),
     )
     return run, Overload(
         load=load,

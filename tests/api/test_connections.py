@@ -101,17 +101,19 @@ def test_body_that_nobody_will_read_ends_the_connection(server: LiveServer) -> N
 
 
 @pytest.mark.parametrize("request_line", [b"GET /health", b"POST /nowhere", b"POST /api/bookings"])
+@pytest.mark.parametrize("good", [0, MAX_BODY_BYTES + 100])
 def test_request_with_chunks_that_are_none_has_one_answer(
-    server: LiveServer, request_line: bytes
+    server: LiveServer, request_line: bytes, good: int
 ) -> None:
+    chunk = b"%x\r\n%s\r\n" % (good, b" " * good) if good else b""
     with connect(server) as connection:
         connection.sendall(
             request_line + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"zz\r\n{}\r\n0\r\n\r\n"
         )
         received = b""
-        while chunk := connection.recv(65_536):
-            received += chunk
+        while answer := connection.recv(65_536):
+            received += answer
     assert received.count(b"HTTP/1.1 ") == 1
 
 
