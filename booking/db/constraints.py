@@ -57,5 +57,6 @@ INTERNAL = frozenset(
         "slots_total_capacity_ck",
         "slots_updated_at_ck",
         "slots_version_ck",
+        "specializations_specialization_pk",
     }
 )

@@ -22,11 +22,13 @@ class CheckResult:
     violations: Sequence[dict[str, Any]]
 
 
-def run_checks(conn: Connection) -> Sequence[CheckResult]:
+def run_checks(
+    conn: Connection, *, statement_timeout: str = STATEMENT_TIMEOUT
+) -> Sequence[CheckResult]:
     """Run every check, by name, within a transaction: in one snapshot where it has one."""
     results = []
     with conn.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        cursor.execute("SET LOCAL statement_timeout = %s", [statement_timeout])
         for path in sorted(CHECKS.glob("*.sql")):
             cursor.execute(path.read_text("utf-8"))
             columns = [column.name for column in cursor.description or ()]

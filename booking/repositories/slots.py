@@ -14,9 +14,10 @@ from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 _queries = load_queries("slots", prepared=frozenset({"find_slot"}))
 
 # Where more providers than this match, a search first walks so many of the next slots: if one of
-# ten matches, these fill a page of the default length.
+# ten matches, these fill a page of the default length. Else so many pages: one of four must match.
 FEW_PROVIDERS = 200
 MAX_WALKED = 500
+FEW_PAGES = 4
 
 
 def insert_slot(
@@ -132,6 +133,7 @@ def list_slots(
             specialization=wanted.specialization,
             specialization_pattern=_substring_pattern(wanted.specialization),
             few_providers=FEW_PROVIDERS,
+            few_walked=FEW_PAGES * max_rows,
             max_walked=MAX_WALKED,
             **page,
         )

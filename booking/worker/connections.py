@@ -2,7 +2,7 @@
 
 Booking waits: for a slot's line, for a row, for a commit. Real threads that wait cost little, but
 when hundreds are woken they fight for the one interpreter, and half of the processor goes into
-that (docs/decisions/0016). Here each switch is where the code waits, and nowhere else. The code is
+that (docs/decisions/0018). Here each switch is where the code waits, and nowhere else. The code is
 the same: gevent puts its own locks, threads and sockets in the place of the standard library's.
 """
 

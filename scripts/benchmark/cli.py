@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,12 +15,16 @@ from booking.config import PROJECT_ROOT
 from booking.errors import ConfigurationError
 from booking.supervise import signals_unwind
 from scripts.benchmark.document import write_section
+from scripts.benchmark.growth import measure_growth
 from scripts.benchmark.loads import measure_loads
+from scripts.benchmark.measuring import Told
 from scripts.benchmark.memory import measure_memory
-from scripts.benchmark.options import PROGRAM, Options, parse
+from scripts.benchmark.options import PROGRAM, Options, Part, parse
+from scripts.benchmark.overload import measure_overload
 from scripts.benchmark.records import NotRun, Run, Section
 from scripts.benchmark.report import show_section
 from scripts.benchmark.scenarios import Scenario
+from scripts.benchmark.workers import CHOICES, CHOSEN, measure_workers
 from scripts.benchmark.wrk import find_wrk
 
 MEASURED, BROKEN, NOT_RUN = 0, 1, 2
@@ -41,14 +45,15 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with signals_unwind(), _directory() as directory:
             find_wrk()
-            section = _measure(options, Path(directory), screen)
-            show_section(out, section)
-            if options.docs and not section.faults:
-                write_section(options.docs, section)
+            sections = _measure(options, Path(directory), screen)
+            for section in sections:
+                show_section(out, section)
+                if options.docs and not section.faults:
+                    write_section(options.docs, section)
     except (NotRun, ConfigurationError) as error:
         screen.print(f"{PROGRAM}: {error}", soft_wrap=True)
         return NOT_RUN
-    return BROKEN if section.faults else MEASURED
+    return BROKEN if any(section.faults for section in sections) else MEASURED
 
 
 def _directory() -> tempfile.TemporaryDirectory[str]:
@@ -57,7 +62,7 @@ def _directory() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="bench-", dir=local, ignore_cleanup_errors=True)
 
 
-def _measure(options: Options, directory: Path, screen: Console) -> Section:
+def _measure(options: Options, directory: Path, screen: Console) -> tuple[Section, ...]:
     columns = (
         TextColumn("{task.description}", table_column=None),
         BarColumn(),
@@ -65,27 +70,51 @@ def _measure(options: Options, directory: Path, screen: Console) -> Section:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen) as progress:
-        if options.memory_requests:
+        if options.part is Part.MEMORY:
             task = progress.add_task("Serving requests", total=options.memory_requests)
-            return measure_memory(
-                directory,
-                options.memory_requests,
-                options.seed,
-                lambda served: progress.update(task, completed=served),
+            return (
+                measure_memory(
+                    directory,
+                    options.memory_requests,
+                    options.seed,
+                    lambda served: progress.update(task, completed=served),
+                ),
             )
-        runs = (options.rounds + 1) * len(options.scenarios)
-        task = progress.add_task("Starting PostgreSQL and the servers", total=runs)
+        if options.part is Part.GROWTH:
+            task = progress.add_task("Starting PostgreSQL", total=None)
+            return measure_growth(
+                directory, options, lambda what: progress.update(task, description=what)
+            )
+        if options.part is Part.OVERLOAD:
+            task = progress.add_task("Starting PostgreSQL", total=None)
+            return (
+                measure_overload(
+                    directory, options, lambda what: progress.update(task, description=what)
+                ),
+            )
+        scenarios = len(options.scenarios)
+        if options.part is Part.WORKERS:
+            scenarios = len(CHOICES) * len(CHOSEN)
+        task = progress.add_task(
+            "Starting PostgreSQL and the servers", total=(options.rounds + 1) * scenarios
+        )
+        tell = _teller(options, screen, lambda **changes: progress.update(task, **changes))
+        if options.part is Part.WORKERS:
+            return (measure_workers(directory, options, tell),)
+        return (measure_loads(directory, options, tell),)
 
-        def tell(scenario: Scenario, round_: int, run: Run | None) -> None:
-            where = f"round {round_} of {options.rounds}" if round_ else "warm-up"
-            if run is None:
-                progress.update(task, description=f"{where}: {scenario.name}")
-                return
-            progress.update(task, advance=1)
-            if round_ or run.faults:
-                screen.print(_line(run), soft_wrap=True)
 
-        return measure_loads(directory, options, tell)
+def _teller(options: Options, screen: Console, update: Callable[..., None]) -> Told:
+    def tell(scenario: Scenario, round_: int, run: Run | None) -> None:
+        where = f"round {round_} of {options.rounds}" if round_ else "warm-up"
+        if run is None:
+            update(description=f"{where}: {scenario.name}")
+            return
+        update(advance=1)
+        if round_ or run.faults:
+            screen.print(_line(run), soft_wrap=True)
+
+    return tell
 
 
 def _line(run: Run) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from booking.db.connection import Connection, connect
 from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
@@ -19,6 +20,8 @@ CAPACITY = 1_000_000
 RANDOM_SLOTS = range(100_000_000_000, 100_000_010_000)
 SOLD_OUT_SLOT = range(200_000_000_000, 200_000_000_001)
 FIRST_HOT_SLOT = 300_000_000_000
+# A check reads whole tables, and these may be large.
+CHECK_TIMEOUT = "10min"
 SEEDED = "seeded"
 """The label of the bookings that stand before."""
 
@@ -55,19 +58,28 @@ _INSERT_SLOTS = """
 
 
 @contextmanager
+def benchmark_postgres(
+    directory: Path, settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """Start a PostgreSQL in ``directory``; yield the URL of its empty database. Raises NotRun."""
+    try:
+        with embedded_postgres(directory, settings={**SETTINGS, **settings}) as url:
+            yield url
+    except EmbeddedPostgresUnavailable as error:
+        raise NotRun(str(error)) from error
+
+
+@contextmanager
 def benchmark_database(directory: Path) -> Iterator[str]:
     """Start a PostgreSQL in ``directory``, migrated and filled; yield its URL.
 
     The 10,000 slots at random have a booking each, under the slot's own id. Raises NotRun.
     """
-    try:
-        with embedded_postgres(directory, settings=SETTINGS) as url:
-            migrate(url)
-            with closing(connect(url, application_name="benchmark")) as conn:
-                fill(conn)
-            yield url
-    except EmbeddedPostgresUnavailable as error:
-        raise NotRun(str(error)) from error
+    with benchmark_postgres(directory) as url:
+        migrate(url)
+        with closing(connect(url, application_name="benchmark")) as conn:
+            fill(conn)
+        yield url
 
 
 def fill(conn: Connection) -> None:
@@ -115,7 +127,7 @@ def count_bookings(conn: Connection) -> dict[str, int]:
 def violations(conn: Connection) -> list[str]:
     """Run the checks of sql/checks; return a line for each that does not hold."""
     with transaction(conn, Isolation.SNAPSHOT):
-        results = run_checks(conn)
+        results = run_checks(conn, statement_timeout=CHECK_TIMEOUT)
     return [
         f"{result.name}: {len(result.violations)} violations, the first {result.violations[0]}"
         for result in results

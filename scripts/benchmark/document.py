@@ -40,7 +40,7 @@ def render(section: Section) -> str:
     """Return the section in Markdown: notes, marks, table, picture."""
     parts = [
         "\n".join(section.notes),
-        _table(MARK_HEADING, mark_rows(section.marks)),
+        *([_table(MARK_HEADING, mark_rows(section.marks))] if section.marks else []),
         _table(section.heading, section.table),
         *([section.picture] if section.picture else []),
     ]

@@ -2,8 +2,9 @@
 -- have left them: every check of sql/checks holds. Parameters: slots, bookings, providers.
 --
 -- Half of the slots are past, one of a hundred is closed, three of ten are sold out. A twenty-fifth
--- of all bookings are one user's, and a fiftieth are of one slot. The last slot of all has more
--- seats than the others, and a doctor whom no other slot has. The newest 200 bookings are live holds.
+-- of all bookings are one user's, and a fiftieth are of one slot, which has yet to begin and has a
+-- million seats. The last slot of all has more seats than the others, and a doctor whom no other slot
+-- has. The newest 200 bookings are live holds.
 SET LOCAL session_replication_role = replica;
 SET LOCAL work_mem = '256MB';
 
@@ -41,6 +42,7 @@ SELECT
     -- A step that has no factor in common with the count visits every place once: slots that were
     -- made one after another lie far apart in time.
     CASE
+        WHEN made.n = 1 THEN now() + interval '30 days'
         WHEN made.n = %(slots)s THEN now() + interval '2 years'
         ELSE now() - interval '1 year'
             + interval '2 years' * ((made.n * 7919) %% %(slots)s) / %(slots)s
@@ -183,3 +185,7 @@ SELECT DISTINCT
     doctor_name,
     coalesce(specialization, '')
 FROM made_slots;
+
+INSERT INTO specializations (specialization)
+SELECT DISTINCT specialization
+FROM providers;

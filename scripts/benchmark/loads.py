@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
 
 from scripts.benchmark.machine import changed_settings, describe_machine
 from scripts.benchmark.marks import load_marks
 from scripts.benchmark.measuring import Told, faults_of, measure, measured
 from scripts.benchmark.options import Options
 from scripts.benchmark.plot import MARKDOWN, draw
+from scripts.benchmark.processors import told_disturbance
 from scripts.benchmark.records import Run, Section
 from scripts.benchmark.report import LOAD_HEADING, load_table
 from scripts.benchmark.stage import opened_stage
-
-# Kernel threads and a terminal take a little on every machine.
-DISTURBED = 0.1
 
 
 def measure_loads(directory: Path, options: Options, tell: Told) -> Section:
@@ -51,9 +48,5 @@ def _notes(options: Options, runs: Mapping[str, Sequence[Run]]) -> list[str]:
     notes = [f"{options.rounds} rounds of {options.seconds} seconds each, seed {options.seed}."]
     if settings := changed_settings():
         notes.append(settings)
-    foreign = median(run.foreign_cpu for some in runs.values() for run in some)
-    if foreign > DISTURBED:
-        notes.append(
-            f"Disturbed: other programs used {foreign:.0%} of the processors meanwhile (median)."
-        )
-    return notes
+    shares = [run.foreign_cpu for some in runs.values() for run in some]
+    return [*notes, *told_disturbance(shares)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from scripts.benchmark.database import (
     SEEDED,
@@ -38,20 +39,38 @@ def measure(
     """
     draw = random.Random(seed)
     runs = []
-    for round_ in range(rounds + 1):
+    for number in range(rounds + 1):
         checkpoint(stage.conn)
-        for scenario in draw.sample(scenarios, len(scenarios)):
-            tell(scenario, round_, None)
-            plan = Plan(
-                label=f"{scenario.name}.{round_}",
-                seconds=seconds if round_ else WARM_UP_SECONDS,
-                seed=draw.randrange(2**31),
-            )
-            run = run_scenario(scenario, stage, plan)
-            if round_ and not run.answered:
-                raise NotRun(f"{run.label}: nothing was answered within {plan.seconds} seconds")
-            runs.append(run)
-            tell(scenario, round_, run)
+        runs += run_round(stage, scenarios, Round(number, seconds), draw, tell)
+    return runs
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round's number, 0 the warm-up, how long each of its runs is, and what tells it apart."""
+
+    number: int
+    seconds: int
+    name: str = ""
+
+
+def run_round(
+    stage: Stage, scenarios: Sequence[Scenario], round_: Round, draw: random.Random, tell: Told
+) -> list[Run]:
+    """Run every scenario once, in an order drawn. Raises NotRun."""
+    runs = []
+    for scenario in draw.sample(scenarios, len(scenarios)):
+        tell(scenario, round_.number, None)
+        plan = Plan(
+            label=f"{scenario.name}{round_.name}.{round_.number}",
+            seconds=round_.seconds if round_.number else WARM_UP_SECONDS,
+            seed=draw.randrange(2**31),
+        )
+        run = run_scenario(scenario, stage, plan)
+        if round_.number and not run.answered:
+            raise NotRun(f"{run.label}: nothing was answered within {plan.seconds} seconds")
+        runs.append(run)
+        tell(scenario, round_.number, run)
     return runs
 
 
@@ -110,7 +129,8 @@ def run_scenario(scenario: Scenario, stage: Stage, plan: Plan) -> Run:
         scenario=scenario.name,
         label=plan.label,
         answered=load.answered,
-        per_second=(acknowledged if scenario.books else load.answered) / load.seconds,
+        refused=load.refused,
+        per_second=(load.answered - (0 if scenario.is_refused else load.refused)) / load.seconds,
         p50_ms=load.p50_ms,
         p99_ms=load.p99_ms,
         acknowledged=acknowledged,

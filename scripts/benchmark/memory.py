@@ -15,8 +15,13 @@ from scripts.benchmark.stage import Stage, opened_stage
 
 FIRST_REQUESTS = 10_000
 ASKED_FOR = 1_000_000
-LOADS = ("hot-64-on", "sold-out", "mixed", "random", "read-slots", "read-booking")
-BURST_SECONDS = 5
+# Groups large and small, refusals, mistakes, holds, confirmations and cancellations, reads.
+LOADS = (
+    *("hot-64-on", "hot-256-on", "sold-out", "mistakes", "mixed", "random"),
+    *("read-slots", "read-booking"),
+)
+# By the first look each load had its turn: what a worker makes once for each of them is no growth.
+FIRST_BURST_SECONDS, BURST_SECONDS = 1, 5
 
 Told = Callable[[int], None]
 
@@ -24,14 +29,17 @@ Told = Callable[[int], None]
 def measure_memory(directory: Path, requests: int, seed: int, tell: Told) -> Section:
     """Have one worker serve so many requests; compare its memory with that after 10,000.
 
-    The loads take turns. ``tell`` hears how many were served so far. Raises NotRun.
+    The loads take turns, all of them before the first look. ``tell`` hears how many were served so
+    far. Raises NotRun.
     """
     with opened_stage(directory, [True], {"WEB_CONCURRENCY": "1"}) as stage:
         (worker,) = stage.servers[True].workers()
-        looks = []
         runs: list[Run] = []
-        for wanted in (FIRST_REQUESTS, requests):
-            _serve(stage, runs, wanted, seed, tell)
+        looks = []
+        for wanted, seconds in ((FIRST_REQUESTS, FIRST_BURST_SECONDS), (requests, BURST_SECONDS)):
+            while _answered(runs) < wanted or len(runs) < len(LOADS):
+                runs.append(_burst(stage, len(runs), seconds, seed))
+                tell(_answered(runs))
             looks.append((_answered(runs), memory_mib(worker)))
         faults = faults_of(stage, runs)
         machine = describe_machine(stage.postgres_version, workers=1)
@@ -56,13 +64,9 @@ def measure_memory(directory: Path, requests: int, seed: int, tell: Told) -> Sec
     )
 
 
-def _serve(stage: Stage, runs: list[Run], wanted: int, seed: int, tell: Told) -> None:
-    while _answered(runs) < wanted:
-        number = len(runs)
-        scenario = BY_NAME[LOADS[number % len(LOADS)]]
-        plan = Plan(f"{scenario.name}.{number}", BURST_SECONDS, seed + number)
-        runs.append(run_scenario(scenario, stage, plan))
-        tell(_answered(runs))
+def _burst(stage: Stage, number: int, seconds: int, seed: int) -> Run:
+    scenario = BY_NAME[LOADS[number % len(LOADS)]]
+    return run_scenario(scenario, stage, Plan(f"{scenario.name}.{number}", seconds, seed + number))
 
 
 def _answered(runs: list[Run]) -> int:

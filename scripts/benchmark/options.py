@@ -6,6 +6,7 @@ import argparse
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,18 +19,30 @@ QUICK_ROUNDS, QUICK_SECONDS = 2, 2
 MEMORY_REQUESTS = 1_000_000
 
 
+class Part(StrEnum):
+    """What one run of the benchmark measures."""
+
+    LOADS = "loads"
+    WORKERS = "workers"
+    OVERLOAD = "overload"
+    GROWTH = "growth"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True)
 class Options:
     """What to measure, how long, and where the figures go; ``docs`` None: to the terminal alone.
 
-    ``memory_requests`` None measures the loads; a number measures the memory of a worker instead.
+    ``scenarios`` are of the loads, ``memory_requests`` of the memory of a worker.
     """
 
+    part: Part
     scenarios: tuple[Scenario, ...]
     rounds: int
     seconds: int
     seed: int
-    memory_requests: int | None
+    memory_requests: int
+    is_quick: bool
     docs: Path | None
 
 
@@ -46,13 +59,25 @@ def parse(arguments: Sequence[str]) -> Options:
     # A part of the figures, or hasty ones, must not stand where all of them stood.
     is_whole = not chosen.quick and not chosen.only
     return Options(
+        part=_part(chosen),
         scenarios=tuple(BY_NAME[name] for name in dict.fromkeys(chosen.only)) or ALL,
         rounds=rounds,
         seconds=seconds,
         seed=random.randrange(10**6) if chosen.seed is None else chosen.seed,
-        memory_requests=chosen.memory,
+        memory_requests=chosen.memory or MEMORY_REQUESTS,
+        is_quick=chosen.quick,
         docs=PROJECT_ROOT / "docs" if is_whole else None,
     )
+
+
+def _part(chosen: argparse.Namespace) -> Part:
+    if chosen.memory:
+        return Part.MEMORY
+    if chosen.growth:
+        return Part.GROWTH
+    if chosen.overload:
+        return Part.OVERLOAD
+    return Part.WORKERS if chosen.workers else Part.LOADS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    parts = parser.add_mutually_exclusive_group()
     add("--quick", action="store_true", help="about two minutes, and docs/ stays as it is")
-    add(
+    parts.add_argument(
         "--only",
         action="append",
         default=[],
@@ -93,7 +119,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="for the order and what is drawn; drawn itself and shown where it is left out",
     )
-    add(
+    parts.add_argument(
+        "--workers",
+        action="store_true",
+        help="measure numbers of workers and threads instead, about a quarter of an hour",
+    )
+    parts.add_argument(
+        "--overload",
+        action="store_true",
+        help="offer three times what the server can carry instead, about three minutes",
+    )
+    parts.add_argument(
+        "--growth",
+        action="store_true",
+        help="measure small and large databases, and sweeps of 100,000 holds, instead: about half "
+        "an hour, and 10 GB of disk; with --quick smaller ones",
+    )
+    parts.add_argument(
         "--memory",
         nargs="?",
         type=_whole(20_000, 10**9),

@@ -6,7 +6,6 @@ answers come late. What the server can carry is measured in the same round.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -22,7 +21,6 @@ from scripts.benchmark.processors import ForeignUse, told_disturbance
 from scripts.benchmark.records import Mark, NotRun, Run, Section
 from scripts.benchmark.report import milliseconds
 from scripts.benchmark.scenarios import BOOKINGS, BY_NAME, Plan
-from scripts.benchmark.servers import Server
 from scripts.benchmark.stage import Stage, opened_stage
 from scripts.benchmark.wrk import run_script
 
@@ -96,8 +94,7 @@ def measure_overload(directory: Path, options: Options, tell: Told) -> Section:
         table=tuple(_row(load, some) for load, some in by_load.items()),
         notes=(
             machine,
-            f"{options.rounds} rounds of {2 * options.seconds} seconds each, {CLIENTS} clients, "
-            f"seed {options.seed}.",
+            f"{options.rounds} rounds of {2 * options.seconds} seconds each, seed {options.seed}.",
             *told_disturbance(foreign),
         ),
         faults=faults,
@@ -194,7 +191,7 @@ def _marks(by_load: Mapping[str, list[Overload]]) -> list[Mark]:
 
 
 def _median(some: list[Overload], what: str) -> float:
-    return median(getattr(each, what) for each in some)
+    return float(median(getattr(each, what) for each in some))
 
 
 def _row(load: str, some: list[Overload]) -> tuple[str, ...]:

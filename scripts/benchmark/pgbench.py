@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import subprocess
@@ -13,6 +12,7 @@ from psycopg2.extensions import parse_dsn
 
 from booking.db.embedded import binary
 from booking.db.queries import load_queries
+from scripts.benchmark.percentiles import percentile
 from scripts.benchmark.records import Load, NotRun
 
 GRACE_SECONDS = 60
@@ -125,14 +125,14 @@ def parse_pgbench(output: str, latencies_us: list[int]) -> Load:
     transactions = _number(output, r"^number of transactions actually processed: (\d+)")
     failed = _number(output, r"^number of failed transactions: (\d+)")
     per_second = _number(output, r"^tps = ([\d.]+) ")
-    ordered = sorted(latencies_us) or [0]
+    latencies = latencies_us or [0]
     return Load(
         # Less the time that it took to connect; not told where nothing was done.
         seconds=transactions / per_second if per_second else 1.0,
         answered=int(transactions),
         refused=0,
-        p50_ms=_percentile(ordered, 0.50) / 1000,
-        p99_ms=_percentile(ordered, 0.99) / 1000,
+        p50_ms=percentile(latencies, 0.50) / 1000,
+        p99_ms=percentile(latencies, 0.99) / 1000,
         statuses={},
         faults=(f"{failed:.0f} transactions failed",) if failed else (),
     )
@@ -141,7 +141,3 @@ def parse_pgbench(output: str, latencies_us: list[int]) -> Load:
 def _number(output: str, pattern: str) -> float:
     found = re.search(pattern, output, re.MULTILINE)
     return float(found[1]) if found else 0.0
-
-
-def _percentile(ordered: list[int], share: float) -> int:
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]

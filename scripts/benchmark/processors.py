@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from statistics import median
 
 import psutil
+
+# Kernel threads and a terminal take a little on every machine.
+DISTURBED = 0.1
+
+
+def told_disturbance(shares: Sequence[float]) -> list[str]:
+    """Return a sentence on what others used, where that was too much; ``shares`` of each run."""
+    foreign = median(shares)
+    if foreign <= DISTURBED:
+        return []
+    return [f"Disturbed: other programs used {foreign:.0%} of the processors meanwhile (median)."]
 
 
 class ForeignUse:

@@ -30,6 +30,7 @@ class Load:
 class Run:
     """One scenario in one round, under a label that its bookings bear.
 
+    ``per_second`` counts what was served; a refusal only where the scenario asks for nothing else.
     ``acknowledged`` bookings were answered with 201, and up to ``unanswered`` more may have been
     made: the load generator does not wait for what is in flight when its time is over.
     ``foreign_cpu`` is the share of the machine's processors that others used meanwhile.
@@ -38,6 +39,7 @@ class Run:
     scenario: str
     label: str
     answered: int
+    refused: int
     per_second: float
     p50_ms: float
     p99_ms: float

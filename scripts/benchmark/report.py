@@ -42,15 +42,16 @@ def load_table(runs: Mapping[str, Sequence[Run]]) -> tuple[tuple[str, ...], ...]
                 str(scenario.clients),
                 f"{median(rates):.0f}",
                 f"{min(rates):.0f}-{max(rates):.0f}",
-                _milliseconds(median(run.p50_ms for run in runs[name])),
-                _milliseconds(median(run.p99_ms for run in runs[name])),
+                milliseconds(median(run.p50_ms for run in runs[name])),
+                milliseconds(median(run.p99_ms for run in runs[name])),
                 "" if over_empty is None else f"{over_empty:.2f}",
             )
         )
     return tuple(rows)
 
 
-def _milliseconds(value: float) -> str:
+def milliseconds(value: float) -> str:
+    """Return a latency with as many digits as it is worth."""
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004 - three digits
 
 
@@ -70,10 +71,11 @@ def mark_rows(marks: Sequence[Mark]) -> tuple[tuple[str, ...], ...]:
 def show_section(console: Console, section: Section) -> None:
     """Print a section's table, marks, notes and faults."""
     console.print(_table(section.heading, section.table))
-    marks = _table(MARK_HEADING, ())
-    for row in mark_rows(section.marks):
-        marks.add_row(*row[:-1], Text(row[-1], style=STYLES[row[-1]]))
-    console.print(marks)
+    if section.marks:
+        marks = _table(MARK_HEADING, ())
+        for row in mark_rows(section.marks):
+            marks.add_row(*row[:-1], Text(row[-1], style=STYLES[row[-1]]))
+        console.print(marks)
     for note in section.notes:
         console.print(Text(note, style="dim"))
     if section.faults:

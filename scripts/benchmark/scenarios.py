@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from scripts.benchmark.application import EMPTY_ENDPOINT
 from scripts.benchmark.database import RANDOM_SLOTS, SOLD_OUT_SLOT
@@ -44,7 +45,12 @@ class Scenario:
     clients: int = CLIENTS
     is_grouping: bool = True
     books: bool = False
-    """Whether a 201 is a booking, and all that counts."""
+    """Whether a 201 is a booking."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether all that it asks for is refused, as it should be."""
+        return bool(self.statuses) and min(self.statuses) >= HTTPStatus.BAD_REQUEST
 
 
 def _book_hot(scenario: Scenario, stage: Stage, plan: Plan) -> Load:
@@ -77,6 +83,10 @@ def _read_slots(scenario: Scenario, stage: Stage, plan: Plan) -> Load:
 def _read_booking(scenario: Scenario, stage: Stage, plan: Plan) -> Load:
     arguments = [BOOKINGS, str(RANDOM_SLOTS[0]), str(len(RANDOM_SLOTS)), str(plan.seed)]
     return _wrk(scenario, stage, plan, "read.lua", arguments)
+
+
+def _err(scenario: Scenario, stage: Stage, plan: Plan) -> Load:
+    return _wrk(scenario, stage, plan, "mistakes.lua", [plan.label, str(plan.seed)])
 
 
 def _mixed_day(scenario: Scenario, stage: Stage, plan: Plan) -> Load:
@@ -118,6 +128,7 @@ _BOOKED = frozenset({201})
 # Of a crowd that waits for the row itself some wait longer than the time limits allow.
 _BOOKED_OR_BUSY = frozenset({201, 503})
 _READ = frozenset({200})
+_MISTAKEN = frozenset({400, 404, 405, 415, 422})
 
 
 def hot_name(clients: int, *, is_grouping: bool) -> str:
@@ -148,6 +159,7 @@ ALL: tuple[Scenario, ...] = (
     Scenario("read-slots", "reading slots", _read_slots, _READ),
     Scenario("read-booking", "reading a booking", _read_booking, _READ),
     Scenario("mixed", "mixed day", _mixed_day, _READ | _BOOKED),
+    Scenario("mistakes", "mistaken requests", _err, _MISTAKEN),
     Scenario("empty", "empty endpoint", _book_nothing, _BOOKED),
     Scenario("pgbench-hot", "pgbench, one row", _pgbench_hot, _NO_SERVER, books=True),
     Scenario("pgbench-hot-own", "pgbench, own query", _pgbench_hot_own, _NO_SERVER, books=True),

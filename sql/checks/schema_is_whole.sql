@@ -8,6 +8,7 @@ WITH expected (kind, name) AS (
     ('durable table', 'providers'),
     ('durable table', 'schema_migrations'),
     ('durable table', 'slots'),
+    ('durable table', 'specializations'),
     ('view', 'current_bookings'),
     ('view', 'current_slots'),
     ('primary key', 'booking_events_id_pk'),
@@ -16,6 +17,7 @@ WITH expected (kind, name) AS (
     ('primary key', 'providers_doctor_name_specialization_pk'),
     ('primary key', 'schema_migrations_name_pk'),
     ('primary key', 'slots_id_pk'),
+    ('primary key', 'specializations_specialization_pk'),
     ('unique constraint', 'bookings_user_id_idempotency_key_uq'),
     ('foreign key that restricts', 'booking_events_booking_id_fk'),
     ('foreign key that restricts', 'bookings_slot_id_fk'),
@@ -61,10 +63,13 @@ WITH expected (kind, name) AS (
     ('index', 'slots_specialization_status_start_time_id_idx'),
     ('index', 'slots_status_start_time_id_idx'),
     ('index', 'slots_total_capacity_idx'),
+    ('index', 'specializations_specialization_runs_idx'),
     ('trigger', 'booking_events_append_only'),
+    ('trigger', 'providers_know_specialization'),
     ('trigger', 'slots_know_provider'),
     ('generated column', 'providers.doctor_name_runs'),
-    ('generated column', 'providers.specialization_runs')
+    ('generated column', 'providers.specialization_runs'),
+    ('generated column', 'specializations.specialization_runs')
 ),
 
 present AS (

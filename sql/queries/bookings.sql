@@ -243,16 +243,17 @@ SELECT
     holder.user_id,
     array_agg(place.number ORDER BY random()) AS places
 FROM (SELECT DISTINCT unnest(:user_ids::text[]) AS user_id) AS holder
-CROSS JOIN generate_series(1, :max_active_holds::integer) AS place (number)
-WHERE
-    NOT EXISTS (
-        SELECT 1
-        FROM bookings AS held
+CROSS JOIN
+    LATERAL (
+        SELECT coalesce(array_agg(b.hold_place), '{}') AS places
+        FROM bookings AS b
         WHERE
-            held.user_id = holder.user_id
-            AND held.status = 'PENDING'
-            AND held.hold_place = place.number
-    )
+            b.user_id = holder.user_id
+            AND is_pending(b.status)
+            AND b.hold_place BETWEEN 1 AND :max_active_holds::integer
+    ) AS held
+CROSS JOIN generate_series(1, :max_active_holds::integer) AS place (number)
+WHERE place.number <> all(held.places)
 GROUP BY holder.user_id;
 
 -- name: sum_seats_of_users(slot_id, user_ids)
@@ -277,7 +278,7 @@ SELECT
     least(ceil(extract(EPOCH FROM expires_at - statement_timestamp())), 2147483647)::integer
         AS seconds_left
 FROM current_bookings
-WHERE user_id = :user_id::text AND stored_status = 'PENDING'
+WHERE user_id = :user_id::text AND is_pending(stored_status)
 ORDER BY slot_id, id;
 
 -- name: find_booking(booking_id, owner)^
@@ -308,7 +309,7 @@ WITH locked_hold AS MATERIALIZED (
     WHERE
         b.id = :booking_id::uuid
         AND (:owner::text IS NULL OR b.user_id = :owner::text)
-        AND b.status = 'PENDING'
+        AND is_pending(b.status)
     FOR NO KEY UPDATE OF b
 ),
 
@@ -318,7 +319,7 @@ confirmed AS (
     FROM locked_hold
     WHERE
         b.id = locked_hold.id
-        AND b.status = 'PENDING'
+        AND is_pending(b.status)
         AND locked_hold.expires_at > clock_timestamp()
     RETURNING
         b.id, b.slot_id, b.user_id, b.num_seats, b.status, b.failure_reason, b.expires_at,

@@ -20,7 +20,7 @@ locked_holds AS MATERIALIZED (
             FROM bookings AS b
             WHERE
                 b.slot_id = locked_slots.id
-                AND b.status = 'PENDING'
+                AND is_pending(b.status)
                 AND b.expires_at <= statement_timestamp()
             ORDER BY b.expires_at
             LIMIT :max_holds::integer
@@ -33,7 +33,7 @@ expired AS (
     UPDATE bookings AS b
     SET status = 'FAILED', failure_reason = 'EXPIRED', updated_at = clock_timestamp()
     FROM locked_holds
-    WHERE b.id = locked_holds.id AND b.status = 'PENDING'
+    WHERE b.id = locked_holds.id AND is_pending(b.status)
     RETURNING b.id, b.slot_id, b.status, b.num_seats, b.updated_at
 ),
 
@@ -82,7 +82,7 @@ FROM expired;
 SELECT id
 FROM bookings
 WHERE
-    slot_id = :slot_id::uuid AND status = 'PENDING' AND expires_at <= statement_timestamp()
+    slot_id = :slot_id::uuid AND is_pending(status) AND expires_at <= statement_timestamp()
 ORDER BY expires_at
 LIMIT :max_holds::integer
 FOR NO KEY UPDATE;

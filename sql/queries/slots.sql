@@ -149,7 +149,7 @@ FROM (
                                     FROM bookings AS b
                                     WHERE
                                         b.slot_id = stored.id
-                                        AND b.status = 'PENDING'
+                                        AND is_pending(b.status)
                                         AND b.expires_at <= statement_timestamp()
                                 ) >= :min_seats::integer
                             )
@@ -166,12 +166,12 @@ FROM (
 INNER JOIN current_slots AS s ON page.id = s.id
 ORDER BY s.start_time, s.id;
 
--- name: search_slots(doctor_name, doctor_name_pattern, specialization, specialization_pattern, starts_from, starts_before, status, min_seats, after_start_time, after_id, few_providers, max_walked, max_rows)
+-- name: search_slots(doctor_name, doctor_name_pattern, specialization, specialization_pattern, starts_from, starts_before, status, min_seats, after_start_time, after_id, few_providers, few_walked, max_walked, max_rows)
 -- As list_slots, those whose doctor's name and specialization contain a text, in any case. Finds the
--- providers that match; where no doctor is asked for, a specialization is one. Where more than
--- few_providers match, walks the next max_walked slots. Where these hold no whole page, or few match,
--- takes the soonest slot of each provider (its head), the providers whose heads come first, and the
--- page from their slots: no slot of the page comes before the head of its provider.
+-- providers that match; where no doctor is asked for, a specialization is one. Walks the next slots until
+-- the page is whole, max_walked at most, and few_walked where no more than few_providers match.
+-- Where that is not enough, takes the soonest slot of each provider (its head), the providers whose
+-- heads come first, and the page from their slots: no slot of the page comes before its provider's head.
 WITH lapsed AS (
     SELECT slot_id
     FROM bookings
@@ -198,10 +198,10 @@ matching AS MATERIALIZED (
             )
         )
     UNION ALL
-    SELECT DISTINCT
+    SELECT
         NULL,
         specialization
-    FROM providers
+    FROM specializations
     WHERE
         :doctor_name::text IS NULL
         AND specialization ILIKE :specialization_pattern::text
@@ -226,41 +226,69 @@ walked AS MATERIALIZED (
             soonest.start_time,
             soonest.total_capacity,
             soonest.remaining_capacity
-        FROM (VALUES ('OPEN'), ('CLOSED')) AS wanted (status)
-        CROSS JOIN
-            LATERAL (
+        FROM (
+            (
                 SELECT
-                    stored.id,
-                    stored.doctor_name,
-                    stored.specialization,
-                    stored.start_time,
-                    stored.total_capacity,
-                    stored.remaining_capacity
-                FROM slots AS stored
+                    id,
+                    doctor_name,
+                    specialization,
+                    start_time,
+                    total_capacity,
+                    remaining_capacity
+                FROM slots
                 WHERE
-                    stored.status = wanted.status
-                    AND (:min_seats::integer IS NULL OR stored.start_time > statement_timestamp())
+                    status = 'OPEN'
+                    AND (:status::text IS NULL OR :status::text = 'OPEN')
+                    AND (:min_seats::integer IS NULL OR start_time > statement_timestamp())
                     AND (
-                        :starts_from::timestamptz IS NULL
-                        OR stored.start_time >= :starts_from::timestamptz
+                        :starts_from::timestamptz IS NULL OR start_time >= :starts_from::timestamptz
                     )
                     AND (
                         :starts_before::timestamptz IS NULL
-                        OR stored.start_time < :starts_before::timestamptz
+                        OR start_time < :starts_before::timestamptz
                     )
                     AND (
                         :after_start_time::timestamptz IS NULL
-                        OR (stored.start_time, stored.id)
-                        > (:after_start_time::timestamptz, :after_id::uuid)
+                        OR (start_time, id) > (:after_start_time::timestamptz, :after_id::uuid)
                     )
-                ORDER BY stored.start_time, stored.id
+                ORDER BY start_time, id
                 LIMIT :max_walked::integer
-            ) AS soonest
-        WHERE
-            (:status::text IS NULL OR wanted.status = :status::text)
-            AND (SELECT NOT answer FROM are_few)
+            )
+            UNION ALL
+            (
+                SELECT
+                    id,
+                    doctor_name,
+                    specialization,
+                    start_time,
+                    total_capacity,
+                    remaining_capacity
+                FROM slots
+                WHERE
+                    status = 'CLOSED'
+                    AND (:status::text IS NULL OR :status::text = 'CLOSED')
+                    AND (:min_seats::integer IS NULL OR start_time > statement_timestamp())
+                    AND (
+                        :starts_from::timestamptz IS NULL OR start_time >= :starts_from::timestamptz
+                    )
+                    AND (
+                        :starts_before::timestamptz IS NULL
+                        OR start_time < :starts_before::timestamptz
+                    )
+                    AND (
+                        :after_start_time::timestamptz IS NULL
+                        OR (start_time, id) > (:after_start_time::timestamptz, :after_id::uuid)
+                    )
+                ORDER BY start_time, id
+                LIMIT :max_walked::integer
+            )
+        ) AS soonest
         ORDER BY soonest.start_time, soonest.id
-        LIMIT :max_walked::integer
+        LIMIT
+            CASE
+                WHEN (SELECT answer FROM are_few) THEN :few_walked::integer
+                ELSE :max_walked::integer
+            END
     ) AS stored
     WHERE
         (:doctor_name::text IS NULL OR stored.doctor_name ILIKE :doctor_name_pattern::text)
@@ -282,7 +310,7 @@ walked AS MATERIALIZED (
                             FROM bookings AS b
                             WHERE
                                 b.slot_id = stored.id
-                                AND b.status = 'PENDING'
+                                AND is_pending(b.status)
                                 AND b.expires_at <= statement_timestamp()
                         ) >= :min_seats::integer
                     )
@@ -344,7 +372,7 @@ heads AS MATERIALIZED (
                                     FROM bookings AS b
                                     WHERE
                                         b.slot_id = stored.id
-                                        AND b.status = 'PENDING'
+                                        AND is_pending(b.status)
                                         AND b.expires_at <= statement_timestamp()
                                 ) >= :min_seats::integer
                             )
@@ -418,7 +446,7 @@ page AS (
                                         FROM bookings AS b
                                         WHERE
                                             b.slot_id = stored.id
-                                            AND b.status = 'PENDING'
+                                            AND is_pending(b.status)
                                             AND b.expires_at <= statement_timestamp()
                                     ) >= :min_seats::integer
                                 )

@@ -18,15 +18,17 @@ from tests.threads import background
 def test_connecting_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://booking@127.0.0.1:{silent.getsockname()[1]}/booking"
-        with LiveServer(url, WEB_CONCURRENCY=1).serving(wait_for="/health") as server:
-            with background(1) as start:
-                began = time.monotonic()
-                booking = start(lambda: book(server))
-                # The worker serves others meanwhile.
-                wait_until(lambda: has_client(silent), "the server to connect")
-                assert requests.get(f"{server.base_url}/health", timeout=1).ok
-                answer = booking.result()
-                seconds = time.monotonic() - began
+        with (
+            LiveServer(url, WEB_CONCURRENCY=1).serving(wait_for="/health") as server,
+            background(1) as start,
+        ):
+            began = time.monotonic()
+            booking = start(lambda: book(server))
+            # The worker serves others meanwhile.
+            wait_until(lambda: has_client(silent), "the server to connect")
+            assert requests.get(f"{server.base_url}/health", timeout=1).ok
+            answer = booking.result()
+            seconds = time.monotonic() - began
     assert (answer.status_code, answer.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
     assert seconds < 2 * CONNECT_TIMEOUT_SECONDS
 

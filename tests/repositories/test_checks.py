@@ -376,6 +376,7 @@ DAMAGES: dict[str, tuple[str, list[str], int]] = {
         1,
     ),
     "provider unknown": ("providers_are_known", ["DELETE FROM providers"], 1),
+    "specialization unknown": ("providers_are_known", ["DELETE FROM specializations"], 1),
     "doctor renamed alone": ("providers_are_known", ["UPDATE slots SET doctor_name = 'Dr. X'"], 1),
     "constraint not validated": (
         "constraints_are_enforced",

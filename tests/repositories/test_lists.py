@@ -206,18 +206,30 @@ def _slot_pages(conn: PgConnection, wanted: SlotFilter, limit: int, **more: Any)
 
 
 @pytest.mark.parametrize(
-    ("few_providers", "max_walked"),
-    [(slots.FEW_PROVIDERS, slots.MAX_WALKED), (0, 20), (3, 1), (0, 1000)],
-    ids=["as it is", "walks, then heads", "few heads, or one look", "walks only"],
+    ("few_providers", "max_walked", "few_pages"),
+    [
+        (slots.FEW_PROVIDERS, slots.MAX_WALKED, slots.FEW_PAGES),
+        (0, 20, 4),
+        (3, 1, 0),
+        (0, 1000, 4),
+        (1000, 1, 0),
+        (1000, 1000, 100),
+    ],
+    ids=[
+        *("as it is", "walks, then heads", "few heads, or one look", "walks only"),
+        *("heads only", "walks only, of few"),
+    ],
 )
 def test_slots_are_those_of_the_plainest_query(
     seeded: tuple[PgConnection, random.Random],
     monkeypatch: pytest.MonkeyPatch,
     few_providers: int,
     max_walked: int,
+    few_pages: int,
 ) -> None:
     monkeypatch.setattr(slots, "FEW_PROVIDERS", few_providers)
     monkeypatch.setattr(slots, "MAX_WALKED", max_walked)
+    monkeypatch.setattr(slots, "FEW_PAGES", few_pages)
     conn, chance = seeded
     now = datetime.now(UTC).replace(microsecond=0)
     found = empty = 0

@@ -17,7 +17,7 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.config import PROJECT_ROOT
 from booking.db import prepared
 from booking.db.queries import QUERIES, load_queries
-from booking.repositories.slots import FEW_PROVIDERS, MAX_WALKED
+from booking.repositories.slots import FEW_PAGES, FEW_PROVIDERS, MAX_WALKED
 from tests.factories import UNKNOWN_ID
 
 DATA = PROJECT_ROOT / "scripts" / "benchmark" / "growth_data.sql"
@@ -34,6 +34,20 @@ EVERYBODY = {"doctor_name": "dr.", "doctor_name_pattern": "%dr.%"}
 SPECIALIZATION = {"specialization": "cardio", "specialization_pattern": "%cardio%"}
 NOTHING = {"specialization": "xq", "specialization_pattern": "%xq%"}
 
+# A rush for holds, over before anybody has looked again at how many there are: fewer have lapsed
+# than a query may read, and more stand.
+RUSH = """
+    INSERT INTO bookings (
+        id, slot_id, user_id, num_seats, status, expires_at, hold_place, created_at
+    )
+    SELECT
+        gen_random_uuid(), slots.id, 'rush-' || slots.n, 1, 'PENDING',
+        now() + CASE WHEN slots.n % 4 = 0 THEN interval '-1 minute' ELSE interval '1 hour' END,
+        1, now() - interval '3 minutes'
+    FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM slots) AS slots
+    WHERE slots.n <= 6000
+"""
+
 Parameters = dict[str, Any]
 
 
@@ -45,15 +59,24 @@ class Examples:
         self.now = datetime.now(UTC)
         self.slot_of_many = self._value("SELECT slot_id FROM bookings GROUP BY 1", "count(*)")
         self.user_of_many = self._value("SELECT user_id FROM bookings GROUP BY 1", "count(*)")
-        self.hold = self._value("SELECT id FROM bookings WHERE status = 'PENDING'", "id")
-        self.bookable = self._value("SELECT id FROM slots", "remaining_capacity")
+        self.hold = self._value("SELECT id FROM bookings WHERE user_id LIKE 'rush-%'", "id")
+        self.slots_of_holds = self._values(
+            "SELECT slot_id FROM bookings WHERE user_id LIKE 'rush-%' AND expires_at < now()"
+        )
+        self.bookable = self._value(
+            "SELECT id FROM slots WHERE status = 'OPEN' AND start_time > now() + interval '1 hour'",
+            "remaining_capacity",
+        )
         self.late = self._value("SELECT start_time FROM slots", "start_time")
 
     def _value(self, select: str, order: str) -> Any:
+        [value] = self._values(f"{select} ORDER BY {order} DESC LIMIT 1")
+        return value
+
+    def _values(self, select: str) -> list[Any]:
         with self._conn.cursor() as cursor:
-            cursor.execute(f"{select} ORDER BY {order} DESC LIMIT 1")
-            [(value,)] = cursor.fetchall()
-            return value
+            cursor.execute(select)
+            return [value for (value,) in cursor.fetchall()]
 
     def of(self, file: str, name: str) -> list[Parameters]:
         """Return what the query is explained with; KeyError for one that nobody thought of."""
@@ -113,7 +136,11 @@ class Examples:
                 EVERYBODY | NOTHING,
             )
         ]
-        bounds = {"few_providers": FEW_PROVIDERS, "max_walked": MAX_WALKED}
+        bounds = {
+            "few_providers": FEW_PROVIDERS,
+            "few_walked": FEW_PAGES * 51,
+            "max_walked": MAX_WALKED,
+        }
         return {
             "insert_slot": [slot | {"slot_id": UNKNOWN_ID}],
             "find_slot": one,
@@ -135,7 +162,7 @@ class Examples:
 
     def _of_bookings(self) -> dict[str, list[Parameters]]:
         of_user = {"user_id": self.user_of_many, "idempotency_key": "key-1"}
-        of_users = {"user_ids": [self.user_of_many, "nobody"]}
+        of_users = {"user_ids": [self.user_of_many, "rush-1", "nobody"]}
         one = [
             {"booking_id": self.hold, "owner": None},
             {"booking_id": self.hold, "owner": self.user_of_many},
@@ -192,8 +219,14 @@ class Examples:
 
     def _of_holds(self) -> dict[str, list[Parameters]]:
         return {
-            "expire_holds": [{"slot_ids": [self.slot_of_many], "max_holds": 200}],
-            "lock_lapsed_holds": [{"slot_id": self.slot_of_many, "max_holds": 200}],
+            "expire_holds": [
+                {"slot_ids": [self.slot_of_many], "max_holds": 200},
+                {"slot_ids": self.slots_of_holds[:50], "max_holds": 200},
+            ],
+            "lock_lapsed_holds": [
+                {"slot_id": slot_id, "max_holds": 200}
+                for slot_id in (self.slot_of_many, self.slots_of_holds[0])
+            ],
             "list_slots_with_lapsed_holds": [{"lapsed_before": self.now}],
             "read_clock": [{}],
         }
@@ -210,13 +243,18 @@ QUERIES_OF_FILES = [
 
 @pytest.fixture(scope="module")
 def large(new_database: Callable[..., str]) -> Iterator[PgConnection]:
-    """A database with enough rows, and statistics of them, that the planner minds."""
+    """A database with enough rows, and statistics of them, that the planner minds; of the holds of
+    the last minutes it has none.
+    """
     conn = psycopg2.connect(new_database(), options="-c TimeZone=UTC")
     with conn, conn.cursor() as cursor:
         cursor.execute(DATA.read_text(), SIZE)
     conn.autocommit = True
     with conn.cursor() as cursor:
+        cursor.execute("ALTER TABLE bookings SET (autovacuum_enabled = false)")
+        cursor.execute("UPDATE bookings SET status = 'CONFIRMED' WHERE status = 'PENDING'")
         cursor.execute("VACUUM ANALYZE")
+        cursor.execute(RUSH)
     yield conn
     conn.close()
 

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from scripts.benchmark.cli import main
-from scripts.benchmark.document import NAME, replace_section, write_section
+from scripts.benchmark.document import NAME, render, replace_section, write_section
+from scripts.benchmark.growth_database import compare_acknowledged
+from scripts.benchmark.growth_rounds import (
+    Asked,
+    Pair,
+    check_alike,
+    growth_marks,
+    growth_table,
+    told_excess,
+)
 from scripts.benchmark.marks import load_marks, ratio
 from scripts.benchmark.measuring import compare_counts, measured, status_faults
-from scripts.benchmark.options import parse
+from scripts.benchmark.memory import LOADS
+from scripts.benchmark.options import Part, parse
+from scripts.benchmark.pacing import Load as PacedLoad
+from scripts.benchmark.pacing import Paced, steady_bookings
+from scripts.benchmark.percentiles import percentile
 from scripts.benchmark.pgbench import bare_statement, booking_script, own_statement, parse_pgbench
 from scripts.benchmark.plot import draw, nice_step
+from scripts.benchmark.questions import ALL as QUESTIONS
 from scripts.benchmark.records import Load, Mark, NotRun, Run, Section
 from scripts.benchmark.report import load_table, mark_rows
 from scripts.benchmark.scenarios import ALL, BY_NAME, HOT_CLIENTS
+from scripts.benchmark.sweep import SHAPES, Compared, sweep_marks, sweep_table
+from scripts.benchmark.workers import CHOSEN, workers_table
 from scripts.benchmark.wrk import parse_wrk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +61,7 @@ def run(scenario: str, round_: int = 1, per_second: float = 100, **fields: objec
         scenario=scenario,
         label=f"{scenario}.{round_}",
         answered=500,
+        refused=0,
         per_second=per_second,
         p50_ms=per_second / 10,
         p99_ms=per_second / 5,
@@ -68,6 +88,8 @@ def section(**fields: object) -> Section:
         ["--only"],
         ["--seed", "-1"],
         ["--memory", "19999"],
+        ["--growth", "--memory"],
+        ["--workers", "--only", "empty"],
         ["surplus"],
     ],
 )
@@ -87,7 +109,7 @@ def test_a_bad_option_is_one_line_and_exit_2(
 def test_only_a_whole_run_writes_into_docs() -> None:
     whole = parse(["--seed", "3"])
     assert (whole.scenarios, whole.docs, whole.seed) == (ALL, ROOT / "docs", 3)
-    assert whole.memory_requests is None
+    assert whole.part is Part.LOADS
     assert parse(["--quick"]).docs is None
     assert parse(["--quick"]).seconds < whole.seconds
     assert parse(["--quick", "--seconds", "9"]).seconds == 9
@@ -95,7 +117,16 @@ def test_only_a_whole_run_writes_into_docs() -> None:
     some = parse(["--only", "mixed", "--only", "empty", "--only", "mixed"])
     assert [scenario.name for scenario in some.scenarios] == ["mixed", "empty"]
     assert some.docs is None
-    assert parse(["--memory"]).memory_requests == 1_000_000
+
+
+def test_one_run_measures_one_part() -> None:
+    memory = parse(["--memory"])
+    assert (memory.part, memory.memory_requests) == (Part.MEMORY, 1_000_000)
+    assert parse(["--memory", "30000"]).memory_requests == 30_000
+    for part in (Part.GROWTH, Part.WORKERS):
+        assert parse([f"--{part}"]).part is part
+        assert parse([f"--{part}"]).docs == ROOT / "docs"
+        assert parse([f"--{part}", "--quick"]).docs is None
 
 
 def test_without_wrk_it_says_in_one_line_how_to_get_it(
@@ -275,7 +306,7 @@ def test_a_document_without_its_markers_is_left_alone(text: str) -> None:
 def test_the_document_of_the_project_has_the_markers() -> None:
     text = (ROOT / "docs" / NAME).read_text("utf-8")
 
-    for name in ("loads", "memory"):
+    for name in ("loads", "workers", "growth", "sweep", "memory"):
         assert "A machine." in replace_section(text, section(name=name))
 
 
@@ -298,3 +329,157 @@ def test_the_same_figures_draw_the_same_plot(tmp_path: Path) -> None:
     assert [nice_step(value) for value in (0, 4, 5, 6, 1001, 2600)] == [
         *(pytest.approx(2e-10), 1, 1, 2, 250, 1000)
     ]
+
+
+def pair(title: str, small: list[list[float]], large: list[list[float]], rows: int = 5) -> Pair:
+    question = next(each for each in QUESTIONS if each.title == title)
+    return Pair(question, Asked(small, {rows}), Asked(large, {rows}))
+
+
+def test_a_percentile_is_by_nearest_rank() -> None:
+    values = [float(value) for value in range(100, 0, -1)]
+
+    assert [percentile(values, share) for share in (0.5, 0.99, 1.0)] == [50, 99, 100]
+    assert percentile([7.0], 0.99) == 7
+
+
+def test_growth_is_the_median_of_the_rounds_ratios() -> None:
+    grown = pair("a slot", [[1, 2, 3], [4, 4, 4], [1, 1, 9]], [[4, 4, 4], [4, 4, 4], [9, 3, 1]])
+
+    # 2, 1 and 3; of all latencies together it would be 4 / 3.
+    assert grown.ratios == [2, 1, 3]
+    assert grown.ratio == 2
+    assert growth_table([grown]) == (
+        ("a slot", "5", "3.0", "9.0", "4.0", "9.0", "2.00", "1.00-3.00"),
+    )
+
+
+def test_the_worst_read_and_the_worst_booking_are_judged() -> None:
+    pairs = [
+        pair("a slot", [[10]], [[13]]),
+        pair("a booking", [[10]], [[9]]),
+        pair("holding", [[10]], [[13.1]]),
+        pair("cancelling", [[10]], [[10]]),
+    ]
+    read, booking = growth_marks(pairs)
+
+    assert (read.value, read.verdict) == (1.3, "reached")
+    assert read.what == "any read, large over small, p50 (the most: a slot)"
+    assert (booking.value, booking.verdict) == (1.31, "NOT reached")
+    assert "holding" in booking.what
+    assert told_excess(pairs) == ["Over 1.3: holding (1.31)."]
+    assert told_excess(pairs[:2]) == []
+    assert [mark.verdict for mark in growth_marks([])] == ["not measured"] * 2
+
+
+def test_answers_of_different_length_are_not_compared() -> None:
+    uneven = pair("slots, first page", [[1]], [[1]])
+    check_alike(uneven)
+    uneven.large.rows = {50}
+
+    with pytest.raises(NotRun, match=r"small database answers with \[5\] rows .* \[50\]"):
+        check_alike(uneven)
+    events = pair("events of a booking", [[1]], [[1]])
+    events.large.rows = {1, 2}
+    check_alike(events)
+
+
+def test_what_was_acknowledged_stands_and_nothing_else_came() -> None:
+    assert compare_acknowledged(acknowledged=7, found=7, came=7) == []
+    assert compare_acknowledged(acknowledged=7, found=5, came=5) == [
+        "2 acknowledged bookings are lost"
+    ]
+    assert compare_acknowledged(acknowledged=7, found=7, came=8) == [
+        "1 bookings stand that nobody was told of"
+    ]
+    assert len(compare_acknowledged(acknowledged=7, found=6, came=7)) == 2
+
+
+def test_bookings_during_a_sweep_are_held_against_those_without() -> None:
+    found = Compared(SHAPES[1], [[10, 40], [20], [50]], [[10, 20], [20], [10]], [8.0, 9.0, 30.0])
+
+    assert found.ratios() == [2, 1, 5]
+    assert [(mark.value, mark.verdict) for mark in sweep_marks([found])] == [(2, "reached")]
+    assert sweep_table([found]) == (
+        ("on one slot", "9.0", "10.0", "20.0", "20.0", "40.0", "2.00", "1.00-5.00"),
+    )
+    found.with_sweep[0] = [41]
+    assert [mark.verdict for mark in sweep_marks([found])] == ["NOT reached"]
+
+
+def test_only_what_was_due_within_the_sweep_counts() -> None:
+    load = PacedLoad([Paced(due, due * 10, 201, "id") for due in (1.0, 2.0, 3.0, 4.0)])
+
+    assert load.latencies(2.0, 3.5) == [20, 30]
+
+
+class _Slow(BaseHTTPRequestHandler):
+    """Answers every booking after a fifth of a second."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(0.2)
+        body = b'{"data":{"id":"x"}}'
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_a_late_answer_is_the_next_ones_wait_too() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Slow) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            with steady_bookings(url, ["slot"], per_second=20, clients=1, seed=1) as load:
+                while len(load.booked) < 3:
+                    time.sleep(0.01)
+        finally:
+            server.shutdown()
+            thread.join()
+
+    # Each is due 50 ms after the one before it and takes 200 ms.
+    waits = [each.milliseconds for each in load.booked[:3]]
+    assert waits[0] >= 200
+    assert waits[2] > waits[1] + 100 > waits[0] + 200
+    assert [each.booking_id for each in load.booked[:3]] == ["x"] * 3
+
+
+def _book_until_a_fault(url: str) -> None:
+    with steady_bookings(url, ["slot"], per_second=100, clients=1, seed=1) as load:
+        while not load.faults:
+            time.sleep(0.01)
+
+
+def test_a_booking_that_is_not_answered_ends_the_run() -> None:
+    with pytest.raises(NotRun, match="was not answered"):
+        _book_until_a_fault("http://127.0.0.1:9")
+
+
+def test_choices_of_workers_are_compared_by_medians() -> None:
+    some = [
+        run(name, round_, per_second=rate, answered=500, refused=refused)
+        for name in CHOSEN
+        for round_, rate, refused in ((1, 100, 0), (2, 300, 250), (3, 200, 50))
+    ]
+
+    (row,) = workers_table({(2, 64): some})
+    assert row == ("2 x 64", *("200", "40.0", "10%") * len(CHOSEN))
+
+
+def test_refusals_count_where_nothing_else_is_asked_for() -> None:
+    assert {scenario.name for scenario in ALL if scenario.is_refused} == {"sold-out", "mistakes"}
+    # Groups, refusals, errors, holds and reads.
+    assert {"hot-64-on", "hot-256-on", "sold-out", "mistakes", "mixed", "read-slots"} <= set(LOADS)
+    assert set(LOADS) <= set(BY_NAME)
+
+
+def test_a_section_without_marks_has_no_table_of_them() -> None:
+    assert render(section()) == "A machine.\n\n| scenario |\n| --- |\n| hot |\n"
+    assert "bound" in render(section(marks=(Mark("m", 1, at_most=2),)))

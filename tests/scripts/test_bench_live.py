@@ -14,13 +14,19 @@ from pathlib import Path
 import pytest
 
 from booking.db.connection import connect
-from scripts.benchmark.database import fill, server_version
+from scripts.benchmark import growth_database, sweep
+from scripts.benchmark.database import fill, insert_slots, server_version
+from scripts.benchmark.growth_database import SMALL, Size, unkept_promises
+from scripts.benchmark.growth_rounds import ask_in_rounds, opened_place
 from scripts.benchmark.measuring import faults_of, run_scenario
 from scripts.benchmark.records import Run
 from scripts.benchmark.scenarios import BY_NAME, Plan
 from scripts.benchmark.servers import running_server
 from scripts.benchmark.stage import Stage
+from scripts.benchmark.sweep import Shape, Sweeps
 
+# A booking that there is not.
+UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(
     shutil.which("wrk") is None, reason="wrk is not installed (Debian package wrk)"
@@ -88,6 +94,7 @@ def test_tells_what_is_lost_oversold_and_unexpected(
             *run_mixed_days(stage),
             run_briefly(stage, "sold-out", clients=2),
             run_briefly(stage, "empty", clients=2),
+            run_briefly(stage, "mistakes", clients=2),
             run_briefly(stage, "pgbench-random", clients=2),
             run_briefly(stage, "pgbench-hot-own", clients=2),
             run_briefly(stage, "hot-16-on", clients=2),
@@ -115,3 +122,64 @@ def test_tells_what_is_lost_oversold_and_unexpected(
     assert "bookings stand that no run made: gonehot-16-on.1" in told
     assert "seats_add_up: 1 violations" in told
     assert "read-slots.1: status 503 was answered" in told
+
+
+def test_asks_two_databases_the_same_and_tells_what_is_wrong(
+    new_database: Callable[..., str], tmp_path: Path
+) -> None:
+    larger = Size(slots=2_000, bookings=20_000, providers=200)
+    urls = [new_database(), new_database()]
+    for url, size in zip(urls, (SMALL, larger), strict=True):
+        with closing(connect(url, application_name="benchmark")) as conn:
+            growth_database.fill(conn, size)
+    with (
+        opened_place(urls[0], tmp_path / "small.log", 1) as small,
+        opened_place(urls[1], tmp_path / "larger.log", 1) as large,
+    ):
+        pairs = ask_in_rounds(
+            small.visitor, large.visitor, rounds=2, requests=2, seed=1, tell=lambda _: None
+        )
+        acknowledged = large.visitor.acknowledged
+        sound = [*small.faults(), *large.faults()]
+        with large.conn.cursor() as cursor:
+            cursor.execute(
+                "UPDATE slots SET remaining_capacity = remaining_capacity - 1 WHERE id = %s",
+                [large.visitor.facts.slot_of_many],
+            )
+        unsound = unkept_promises(large.conn, [*acknowledged[1:], UNKNOWN_ID], large.stood_before)
+
+    assert sound == []
+    assert {len(pair.small.latencies) for pair in pairs} == {4}
+    assert {len(pair.large.rounds) for pair in pairs} == {2}
+    # Four kinds of three requests each time around: one books, one is of many, one holds, and a
+    # confirmation makes its own hold.
+    assert len(acknowledged) == 4 * 3 * 2
+    assert unsound[:2] == [
+        "1 acknowledged bookings are lost",
+        "1 bookings stand that nobody was told of",
+    ]
+    assert unsound[2].startswith("seats_add_up: 1 violations")
+
+
+def test_the_servers_own_sweeper_is_measured(
+    new_database: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "LAPSE_SECONDS", 3)
+    url, shape = new_database(), Shape("on ten slots", range(400_000_000_000, 400_000_000_010))
+    with closing(connect(url, application_name="benchmark")) as conn:
+        insert_slots(conn, shape.slots)
+        with running_server(url, tmp_path / "server.log", sweep.SETTINGS) as server:
+            sweeps = Sweeps(conn, server.base_url, holds=2_000, seed=1)
+            latencies, seconds = sweeps.swept(shape)
+            calm = sweeps.calm(shape, 0.5)
+            server.stop()
+        faults = sweeps.faults()
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT failure_reason, count(*) FROM bookings GROUP BY 1 ORDER BY 1")
+            counted = dict(cursor.fetchall())
+
+    assert faults == []
+    assert counted["EXPIRED"] == 2_000
+    assert counted[None] >= len(latencies) + len(calm) > 0
+    assert calm
+    assert 0 < seconds < 60
