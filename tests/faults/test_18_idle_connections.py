@@ -13,9 +13,9 @@ from tests.apps import Answer, Api, running_app
 from tests.concurrency.races import queue_for_slot
 from tests.proxy import TcpProxy
 from tests.rows import read_slot
-from tests.sessions import holding, terminate
+from tests.sessions import holding, terminate, wait_until
 from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.threads import at_once, background, result, results
 
 CONNECTIONS = 6
 
@@ -82,7 +82,13 @@ def test_server_vanishes_behind_every_idle_connection(
 
         # As many as there are connections, so that each is tried.
         works = [lambda: api.get_slot(slot_id), lambda: api.book(slot_id)] * (CONNECTIONS // 2)
-        answers = at_once(works)
+        with background() as start:
+            futures: list[Future[Answer]] = [start(work) for work in works]
+            try:
+                wait_until(lambda: all(each.done() for each in futures), "every answer")
+            finally:
+                database_proxy.cut()
+        answers = results(futures)
         again = at_once([lambda: api.book(slot_id)] * (2 * CONNECTIONS))
 
         assert [(answer.status, answer.code) for answer in answers] == [
