@@ -110,9 +110,10 @@ class Sweeps:
                 time.sleep(POLL_SECONDS)
         self._take(load)
         ((swept, began, ended),) = self._rows(
-            "SELECT count(*), min(at), max(at) FROM booking_events "
-            "WHERE id > %s AND type = 'EXPIRED'",
-            [last_event],
+            "SELECT count(*), min(e.at), max(e.at) FROM booking_events AS e "
+            "INNER JOIN bookings AS b ON b.id = e.booking_id "
+            "WHERE e.id > %s AND e.type = 'EXPIRED' AND b.expires_at = %s",
+            [last_event, lapse_at],
         )
         if swept != self._holds:
             raise NotRun(f"{swept} holds were swept, {self._holds} had lapsed")
