@@ -18,6 +18,8 @@ HOT_CAPACITY = 60
 # A full slot is given this much, at a time: it fills again soon, and refuses meanwhile.
 HOT_INCREASE = 40
 COLD_SLOTS_WITH_ROOM = 24
+# Long enough for somebody to ask for the slot meanwhile: of a hot one several do.
+SHORTEST_CLOSING, LONGEST_CLOSING = 0.2, 0.5
 
 
 class Admin:
@@ -27,6 +29,7 @@ class Admin:
         self._client = client
         self._rng = client.rng
         self._slots = slots
+        self._closed: set[str] = set()
 
     def prepare(self) -> None:
         """Create the first slots."""
@@ -40,15 +43,19 @@ class Admin:
         round_number = 0
         while not stop.wait(PAUSE_SECONDS):
             round_number += 1
+            for slot_id in sorted(self._closed):
+                self._set_status(slot_id, "OPEN")
             if (
                 sum(not is_full for _, _, is_full in self._slots.cold_slots())
                 < COLD_SLOTS_WITH_ROOM
             ):
                 self._create_cold()
-            if round_number % 3 == 0:
+            if round_number % 2 == 0:
                 self._give_and_take_of_the_hot()
             if round_number % 7 == 0:
                 self._change_a_cold_one()
+            if round_number % 9 == 0:
+                self._close_for_a_while(self._rng.choice(self._slots.hot_slots())[0])
             if round_number % 40 == 0:
                 self._ask(Intent(operation=Operation.EXPIRE_PENDING))
 
@@ -73,6 +80,9 @@ class Admin:
         elif self._rng.random() < 0.3:
             # Often less than what is booked, and refused.
             self._resize(slot_id, max(1, capacity - self._rng.randint(1, HOT_INCREASE)))
+        else:
+            # Amid bookings: what they take meanwhile must not be written over.
+            self._resize(slot_id, capacity + 1)
 
     def _change_a_cold_one(self) -> None:
         cold = self._slots.cold_slots()
@@ -82,13 +92,23 @@ class Admin:
         if is_full and self._rng.random() < 0.5:
             self._slots.drop(slot_id)
         elif self._rng.random() < 0.4:
-            for status in ("CLOSED", "OPEN"):
-                self._ask(
-                    Intent(operation=Operation.CHANGE_SLOT, slot_id=slot_id, slot_status=status)
-                )
-                time.sleep(self._rng.uniform(0, PAUSE_SECONDS))
+            self._close_for_a_while(slot_id)
         else:
             self._resize(slot_id, capacity + self._rng.randint(-5, 20))
+
+    def _close_for_a_while(self, slot_id: str) -> None:
+        self._set_status(slot_id, "CLOSED")
+        time.sleep(self._rng.uniform(SHORTEST_CLOSING, LONGEST_CLOSING))
+        self._set_status(slot_id, "OPEN")
+
+    def _set_status(self, slot_id: str, status: str) -> None:
+        """Ask for a status. A slot that may be closed is opened again, if need be rounds later."""
+        self._closed.add(slot_id)
+        answer = self._ask(
+            Intent(operation=Operation.CHANGE_SLOT, slot_id=slot_id, slot_status=status)
+        )
+        if answer.slot and answer.slot.status == "OPEN":
+            self._closed.discard(slot_id)
 
     def _resize(self, slot_id: str, capacity: int) -> None:
         answer = self._ask(

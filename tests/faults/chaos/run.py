@@ -33,6 +33,8 @@ CLIENTS, FAULTS, SCHEDULE, TABLES = (
 # Of a thousand acknowledged bookings, at least so many other things must have happened.
 UNKNOWN_PER_THOUSAND = 5
 FULL_PER_THOUSAND = 20
+CLOSED_PER_THOUSAND = 2
+CHANGED_PER_THOUSAND = 8
 
 
 def run(options: Options, console: Console) -> Result:
@@ -119,6 +121,8 @@ def _requirements(options: Options, schedule: Sequence[Planned]) -> Requirements
         unknown=acknowledged * UNKNOWN_PER_THOUSAND // 1000,
         slot_full=acknowledged * FULL_PER_THOUSAND // 1000,
         faults=len(schedule),
+        slot_closed=acknowledged * CLOSED_PER_THOUSAND // 1000,
+        changed=acknowledged * CHANGED_PER_THOUSAND // 1000,
         fault_kinds=frozenset(planned.kind.name for planned in schedule),
     )
 

@@ -34,7 +34,7 @@ def test_run_with_enough_in_it_passes(faulty: Run) -> None:
     [line] = verdict.lines()
     assert line == (
         "passed: 7 acknowledged, 3 unknown, 1 slot_full, 2 faults, 1 not_done, 1 replayed,"
-        " 1 confirmed, 1 cancelled, 1 lapsed, 5 reads"
+        " 1 confirmed, 1 cancelled, 1 lapsed, 5 reads, 1 slot_closed, 3 changed"
     )
 
 

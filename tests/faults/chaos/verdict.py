@@ -40,6 +40,8 @@ class Requirements:
     cancelled: int = 1
     lapsed: int = 1
     reads: int = 1
+    slot_closed: int = 1
+    changed: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ def count(history: History, tables: Tables) -> dict[str, int]:
         "cancelled": _acknowledged(history, Operation.CANCEL),
         "lapsed": sum(row.status == "FAILED" for row in tables.bookings),
         "reads": sum(_acknowledged(history, operation) for operation in READS),
+        "slot_closed": sum(_code(call) == "SLOT_CLOSED" for call in bookings),
+        "changed": _acknowledged(history, Operation.CHANGE_SLOT),
     }
 
 
