@@ -23,21 +23,29 @@ def ask(pool: ConnectionPool, question: str) -> tuple[str, int]:
         return answer, backend
 
 
-def run(pool: ConnectionPool, name: str) -> str:
+def run(pool: ConnectionPool, name: str, backend: int) -> str:
+    """Ask many times; ``backend`` is one that this process has had already."""
     questions = [f"{name} {number}" for number in range(ROUNDS)]
     answers = [ask(pool, question) for question in questions]
     wrong = sum(
         answer != question for question, (answer, _) in zip(questions, answers, strict=True)
     )
-    backends = {str(backend) for _, backend in answers}
+    backends = {str(backend), *(str(found) for _, found in answers)}
     return f"{name} {','.join(sorted(backends))} {wrong}"
 
 
 def main(dsn: str) -> None:
     pool = create_parts(make_config(database_url=dsn)).pool
-    ask(pool, "before the fork")
+    _, backend = ask(pool, "before the fork")
+    wait, ready = os.pipe()
     child = os.fork()
-    sys.stdout.write(run(pool, "parent" if child else "child") + "\n")
+    if not child:
+        # First alone: what both wait for on one socket would look like a connection that was cut.
+        _, backend = ask(pool, "alone")
+    os.close(ready)
+    if child:
+        os.read(wait, 1)
+    sys.stdout.write(run(pool, "parent" if child else "child", backend) + "\n")
     sys.stdout.flush()
     if not child:
         os._exit(0)
