@@ -12,7 +12,7 @@ from tests.faults.chaos.records import Answer, Operation
 from tests.faults.chaos.slot_book import SlotBook
 
 PATIENCE_SECONDS = 6
-PAUSE_SECONDS = 0.15
+PAUSE_SECONDS = 0.05
 HOT_SLOTS = 4
 HOT_CAPACITY = 60
 # A full slot is given this much, at a time: it fills again soon, and refuses meanwhile.

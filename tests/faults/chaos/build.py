@@ -48,8 +48,8 @@ def build_stage(
         client_proxy = stack.enter_context(proxy_to(server.port))
         traffic_options = TrafficOptions(
             port=client_proxy.port,
-            clients=options.clients,
-            rate=options.rate,
+            clients=options.size.clients,
+            rate=options.size.rate,
             seed=options.seed,
             history=history,
         )

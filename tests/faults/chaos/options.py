@@ -10,26 +10,30 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Size:
-    """How much has to happen, for a run to tell anything."""
+    """How much has to happen, for a run to tell anything, and by how much load.
+
+    ``rate`` is in requests a second, all clients together, retries not counted.
+    """
 
     acknowledged: int
     faults: int
+    clients: int
+    rate: float
     seconds: float = 0.0
 
 
-SHORT = Size(acknowledged=5_000, faults=24)
-LONG = Size(acknowledged=100_000, faults=216)
+SHORT = Size(acknowledged=5_000, faults=24, clients=24, rate=400)
+# As much as two cores carry, clients included: it takes ten minutes.
+LONG = Size(acknowledged=100_000, faults=216, clients=32, rate=1500)
 
 
 @dataclass(frozen=True)
 class Options:
-    """``rate`` is in requests a second, all clients together, retries not counted."""
+    """What a run is asked for."""
 
     seed: int
     size: Size
     workers: int
-    clients: int
-    rate: float
     only: tuple[str, ...]
     keep: Path | None
 
@@ -59,13 +63,17 @@ def parse_options(arguments: Sequence[str] | None, kinds: Sequence[str]) -> Opti
     )
     parser.add_argument("--seed", type=int, default=1, help="of the schedule and the clients (1)")
     parser.add_argument("--workers", type=_positive, default=3, help="of the server (3)")
-    parser.add_argument("--clients", type=_positive, default=24, help="at a time (24)")
+    parser.add_argument(
+        "--clients",
+        type=_positive,
+        help=f"at a time ({SHORT.clients}; {LONG.clients} with --long)",
+    )
     parser.add_argument(
         "--rate",
         type=float,
-        default=400.0,
         metavar="R",
-        help="requests a second that the clients begin at most (400)",
+        help="requests a second that the clients begin at most "
+        f"({SHORT.rate:g}; {LONG.rate:g} with --long)",
     )
     parser.add_argument(
         "--only",
@@ -82,11 +90,11 @@ def parse_options(arguments: Sequence[str] | None, kinds: Sequence[str]) -> Opti
         size=Size(
             acknowledged=found.acknowledged or found.size.acknowledged,
             faults=found.faults or found.size.faults,
+            clients=found.clients or found.size.clients,
+            rate=found.rate or found.size.rate,
             seconds=found.seconds,
         ),
         workers=found.workers,
-        clients=found.clients,
-        rate=found.rate,
         only=tuple(found.only),
         keep=found.keep,
     )
