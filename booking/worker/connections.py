@@ -13,7 +13,7 @@ import logging
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from booking.db.green import make_green
 from booking.worker.refusals import problem_of_unparsed, refusal
 
+# Twice as many as the connections of a worker, with those to the database and the log.
+OPEN_FILES = 8192
 HEARTBEAT_SECONDS = 1.0
 MAX_ACCEPTS_A_TURN = 32
 # A client that was told to keep its connection may be sending: it is answered, and told to close
@@ -156,7 +158,8 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             return
         problem = problem_of_unparsed(exc)
         logger.warning("refused before the application: %s %s", problem.code, type(exc).__name__)
-        client.sendall(refusal(problem))
+        with suppress(OSError):
+            client.sendall(refusal(problem))
 
 
 def _body_length(request: Any) -> int:
@@ -172,6 +175,8 @@ def _accept_the_rest(server: StreamServer) -> None:
 
 
 def _raise_file_limit() -> None:
-    """Allow this process as many connections as the system does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """Allow this process the files that its connections are, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
