@@ -7,4 +7,5 @@ SELECT
 FROM booking_events AS e
 CROSS JOIN booking_events_id_seq AS s
 GROUP BY s.last_value, s.is_called
-HAVING max(e.id) > s.last_value OR NOT s.is_called;
+-- Where it was not called since it was set, the next value is the last one itself.
+HAVING max(e.id) > s.last_value - CASE WHEN s.is_called THEN 0 ELSE 1 END;

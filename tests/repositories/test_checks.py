@@ -349,6 +349,11 @@ DAMAGES: dict[str, tuple[str, list[str], int]] = {
         ["SELECT setval('booking_events_id_seq', 2)"],
         1,
     ),
+    "last event id given again": (
+        "event_ids_lie_ahead",
+        ["SELECT setval('booking_events_id_seq', max(id), false) FROM booking_events"],
+        1,
+    ),
     "constraint dropped": ("schema_is_whole", [DROP_BOUNDS], 1),
     "constraint switched to a cascade": (
         "schema_is_whole",
