@@ -16,7 +16,7 @@ from booking.config import PROJECT_ROOT
 from booking.db import migrations
 from booking.db.migrations import MIGRATIONS, MigrationError, load_migrations, migrate
 from tests.servers import free_port
-from tests.sessions import holding, wait_until, waiting_for
+from tests.sessions import holding, wait_until
 from tests.snapshots import query
 from tests.threads import at_once, background, result
 
@@ -27,6 +27,11 @@ WAITING_TO_MIGRATE = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'booking migrate' AND state = 'idle'
     AND query ILIKE '%%pg_try_advisory_lock%%'
+"""
+IN_MID_FILE = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'booking migrate'
+    AND wait_event = 'PgSleep'
 """
 TWO_SLOTS_OF_ONE_DOCTOR = """
 INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)
@@ -191,23 +196,19 @@ def test_server_that_is_killed_in_mid_file_leaves_nothing_and_another_goes_on(
     empty: str, folder: Path
 ) -> None:
     """The database notices by itself that nobody waits for the end of the file any more."""
-    (folder / "9001_long.sql").write_text(
-        "CREATE TABLE half (id integer);\nSELECT pg_advisory_xact_lock(9001);"
-    )
+    long = folder / "9001_long.sql"
+    long.write_text("CREATE TABLE half (id integer);\nSELECT pg_sleep(300);")
     script = (
         "from pathlib import Path; from booking.db.migrations import migrate;"
         f" migrate({empty!r}, Path({str(folder)!r}))"
     )
-    with holding(empty, "SELECT pg_advisory_xact_lock(9001)") as holder:
-        first = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT)
-        holder.wait_for_waiters()
-        first.kill()
-        first.wait()
-        wait_until(
-            lambda: not waiting_for(empty, holder.pid), "the end of the dead server's session"
-        )
-        (folder / "9001_long.sql").write_text("CREATE TABLE whole (id integer);")
-        assert migrate(empty, folder) == ["9001_long"]
+    first = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT_ROOT)
+    wait_until(lambda: bool(query(empty, IN_MID_FILE)), "the first server to be in mid-file")
+    first.kill()
+    first.wait()
+    wait_until(lambda: not query(empty, IN_MID_FILE), "the end of the dead server's session")
+    long.write_text("CREATE TABLE whole (id integer);")
+    assert migrate(empty, folder) == ["9001_long"]
     assert {"half", "whole"} & _tables(empty) == {"whole"}
 
 
