@@ -78,9 +78,11 @@ def unanswered(url: str) -> Iterator[Callable[..., Answer]]:
             future: Future[Answer] = start(act)
             wait_until(lambda: bool(query(url, UNANSWERED)), "a commit without an answer")
             [(backend,)] = query(url, UNANSWERED)
-            meanwhile(backend)
-            set_wait_for_standby(url, "local")
-            terminate(url, backend)
+            try:
+                meanwhile(backend)
+            finally:
+                set_wait_for_standby(url, "local")
+                terminate(url, backend)
             return result(future)
 
     set_wait_for_standby(url, "on")
