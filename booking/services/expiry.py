@@ -15,7 +15,7 @@ from booking.repositories.holds import Expired
 
 # A batch is one statement. These bound how long it keeps slots from being booked.
 MAX_SLOTS_PER_BATCH = 50
-MAX_HOLDS_PER_BATCH = 200
+MAX_HOLDS_PER_BATCH = 100
 
 # What the seats of a slot say that were changed by hand, or by a defect: they would not fit in it.
 _DAMAGE = (CapacityBelowBooked, StatementRejected)

@@ -20,13 +20,13 @@ from scripts.benchmark.servers import Server, running_server
 
 AT_MOST = 1.3
 HEADING = (
-    "request",
+    "request, latencies in ms",
     "rows",
-    "small p50 ms",
-    "p99 ms",
-    "large p50 ms",
-    "p99 ms",
-    "p50, large / small",
+    "small p50",
+    "p99",
+    "large p50",
+    "p99",
+    "large / small",
     "range",
 )
 

@@ -25,13 +25,13 @@ from scripts.benchmark.servers import running_server
 HOLDS = 100_000
 AT_MOST = 2.0
 HEADING = (
-    "holds",
+    "holds, latencies in ms",
     "sweep s",
-    "p50 ms without",
+    "p50 without",
     "with",
-    "p99 ms without",
+    "p99 without",
     "with",
-    "p99, with / without",
+    "with / without",
     "range",
 )
 PER_SECOND = 100

@@ -18,6 +18,7 @@ from booking.config import PROJECT_ROOT
 from booking.db import prepared
 from booking.db.queries import QUERIES, load_queries
 from booking.repositories.slots import FEW_PAGES, FEW_PROVIDERS, MAX_WALKED
+from booking.services.expiry import MAX_HOLDS_PER_BATCH
 from tests.factories import UNKNOWN_ID
 
 DATA = PROJECT_ROOT / "scripts" / "benchmark" / "growth_data.sql"
@@ -220,11 +221,11 @@ class Examples:
     def _of_holds(self) -> dict[str, list[Parameters]]:
         return {
             "expire_holds": [
-                {"slot_ids": [self.slot_of_many], "max_holds": 200},
-                {"slot_ids": self.slots_of_holds[:50], "max_holds": 200},
+                {"slot_ids": [self.slot_of_many], "max_holds": MAX_HOLDS_PER_BATCH},
+                {"slot_ids": self.slots_of_holds[:50], "max_holds": MAX_HOLDS_PER_BATCH},
             ],
             "lock_lapsed_holds": [
-                {"slot_id": slot_id, "max_holds": 200}
+                {"slot_id": slot_id, "max_holds": MAX_HOLDS_PER_BATCH}
                 for slot_id in (self.slot_of_many, self.slots_of_holds[0])
             ],
             "list_slots_with_lapsed_holds": [{"lapsed_before": self.now}],
