@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+# Loaded before the fork, so that a worker in the place of one that died serves at once. The
+# application itself is made after it: what it is made of waits by the worker's own means.
+import booking.app  # noqa: F401
 from booking.config import AuthMode, Config
 from booking.errors import ConfigurationError
 from booking.middleware.logs import logging_config
