@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Any
 
@@ -51,6 +53,14 @@ def when_ready(server: Any) -> None:
         )
     for disorder in find_disorder(_config, graceful_seconds=graceful_timeout):
         server.log.warning("%s", disorder)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Let a worker that is told to end while it begins do so: until it has handlers of its own it
+    has the master's, which only make a note for the master.
+    """
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -18,9 +18,12 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gevent.socket import SOCK_STREAM
+from gevent.socket import socket as GreenSocket  # noqa: N812
 from greenlet import greenlet
 from gunicorn import util
 from gunicorn.http import get_parser
@@ -58,8 +61,16 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         self._idle: set[greenlet] = set()
 
     def patch(self) -> None:
-        """Make what waits give way to others: the standard library, and the driver."""
-        super().patch()
+        """Make what waits give way to others: the standard library, and the driver.
+
+        Python's TLS is left as it is: nothing here speaks it, and modules that name it are loaded
+        before the fork.
+        """
+        monkey.patch_all(ssl=False)
+        self.sockets: list[Any] = [
+            GreenSocket(each.FAMILY, SOCK_STREAM, fileno=each.sock.detach())
+            for each in self.sockets
+        ]
         make_green()
 
     def init_process(self) -> None:
