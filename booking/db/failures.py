@@ -26,7 +26,11 @@ _LOST = {
 }
 # Every statement is prepared against the migrated schema in a test: what one of them does not find
 # is not there yet, or not any more, in this database.
-_OTHER_SCHEMA = {errorcodes.UNDEFINED_TABLE, errorcodes.UNDEFINED_COLUMN}
+_OTHER_SCHEMA = {
+    errorcodes.UNDEFINED_TABLE,
+    errorcodes.UNDEFINED_COLUMN,
+    errorcodes.UNDEFINED_FUNCTION,
+}
 _MEANINGS: Mapping[str, Callable[[], DomainError]] = {
     errorcodes.SERIALIZATION_FAILURE: TransactionConflict,
     errorcodes.DEADLOCK_DETECTED: TransactionConflict,

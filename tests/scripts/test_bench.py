@@ -192,7 +192,7 @@ def test_an_unexpected_status_is_a_fault() -> None:
 
     assert status_faults(reading, load, Counter({200: 50})) == []
     assert status_faults(reading, load, Counter({200: in_flight})) == []
-    assert status_faults(reading, load, Counter({200: 48, 503: 2})) == [
+    assert status_faults(reading, replace(load, refused=2), Counter({200: 48, 503: 2})) == [
         "status 503 was answered 2 times"
     ]
     assert status_faults(reading, load, Counter({200: 49})) == [
@@ -203,13 +203,19 @@ def test_an_unexpected_status_is_a_fault() -> None:
     ]
 
 
-def test_refusals_that_arrive_are_those_of_the_log() -> None:
+def test_refusals_that_are_not_in_the_log_were_turned_away() -> None:
     sold_out = BY_NAME["sold-out"]
 
     assert status_faults(sold_out, replace(LOAD, refused=50), Counter({409: 60})) == []
-    assert status_faults(sold_out, replace(LOAD, refused=20), Counter({409: 100})) == [
+    few = replace(LOAD, answered=20, refused=20)
+    assert status_faults(sold_out, few, Counter({409: 100})) == [
         "20 refusals arrived, 100 are in the log"
     ]
+    assert status_faults(sold_out, replace(LOAD, refused=50), Counter({409: 47})) == [
+        "status 503 was answered 3 times"
+    ]
+    turning_away = replace(sold_out, statuses=frozenset({409, 503}))
+    assert status_faults(turning_away, replace(LOAD, refused=50), Counter({409: 47})) == []
 
 
 def test_acknowledged_bookings_must_stand_and_others_must_not() -> None:

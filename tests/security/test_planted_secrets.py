@@ -194,11 +194,13 @@ def test_no_secret_comes_out_of_a_server(
         assert _statuses(searched) >= {200, 201, 400, 401, 403, 404, 405, 409, 413, 415, 422}
         _provoke_the_parser(searched)
         admin = bearer(searched.token("root", role="admin"))
-        # A defect: what the statements name is gone.
+        # A defect: a statement fails by what the database cannot do.
         with _broken(
             keeper,
-            begin="ALTER TABLE booking_events RENAME TO gone",
-            end="ALTER TABLE gone RENAME TO booking_events",
+            begin="ALTER TABLE booking_events RENAME TO gone; CREATE VIEW booking_events AS SELECT "
+            "id, booking_id, slot_id, type, from_status, to_status, seats / 0 AS seats, "
+            "slot_version, at FROM gone",
+            end="DROP VIEW booking_events; ALTER TABLE gone RENAME TO booking_events",
         ):
             _expect_failures(searched, admin, 500)
         # The database lets nobody in.

@@ -50,7 +50,7 @@ def _raised(conn: PgConnection, code: str) -> psycopg2.Error:
         (errorcodes.IO_ERROR, DatabaseUnavailable),
         (errorcodes.UNDEFINED_TABLE, DatabaseUnavailable),
         (errorcodes.UNDEFINED_COLUMN, DatabaseUnavailable),
-        (errorcodes.UNDEFINED_FUNCTION, None),
+        (errorcodes.UNDEFINED_FUNCTION, DatabaseUnavailable),
         (errorcodes.SYNTAX_ERROR, None),
         (errorcodes.DIVISION_BY_ZERO, None),
         (errorcodes.INVALID_TEXT_REPRESENTATION, None),
