@@ -98,15 +98,9 @@ def create_parts(config: Config) -> Parts:
     )
 
 
-def _in_front_of(application: WSGIApplication, config: Config) -> WSGIApplication:
-    """Return what requests pass before Flask, the last named first."""
-    application = Admission(
-        application,
-        limit=config.web_threads,
-        exempt=PROBES,
-        refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
-    )
-    application = Arrival(application, max_bytes=parsing.MAX_BODY_BYTES)
+def _in_front_of(admission: Admission, config: Config) -> WSGIApplication:
+    """Return what requests pass before they are admitted, the last named first."""
+    application: WSGIApplication = Arrival(admission, max_bytes=parsing.MAX_BODY_BYTES)
     if config.trusted_proxies:
         proxies = config.trusted_proxies
         application = ProxyFix(application, x_for=proxies, x_proto=proxies, x_host=proxies)
@@ -118,7 +112,15 @@ def create_app(config: Config) -> Flask:
     app = Flask(__name__, static_folder=None)
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
-    app.wsgi_app = _in_front_of(app.wsgi_app, config)  # type: ignore[assignment,method-assign] # as Flask documents it
+    admission = Admission(
+        app.wsgi_app,
+        limit=config.web_threads,
+        exempt=PROBES,
+        refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
+    )
+    # The worker asks it too, before it makes a WSGI request of what would be refused.
+    app.extensions["admission"] = admission
+    app.wsgi_app = _in_front_of(admission, config)  # type: ignore[assignment,method-assign] # as Flask documents it
     parts = create_parts(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)

@@ -48,12 +48,20 @@ class Admission:
         try:
             self._places.pop()
         except IndexError:
-            self._refusals.count()
-            return self._refuse(environ, start_response)
+            return self.refuse(environ, start_response)
         try:
             return self._application(environ, start_response)
         finally:
             self._places.append(None)
+
+    def is_full_for(self, path: str) -> bool:
+        """Tell whether a request for ``path`` would be refused now."""
+        return not self._places and path not in self._exempt
+
+    def refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Refuse one request: of ``environ`` the method, the path and two headers are read."""
+        self._refusals.count()
+        return self._refuse(environ, start_response)
 
 
 class RefusalLog:

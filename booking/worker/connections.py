@@ -31,7 +31,7 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
-from booking.worker.refusals import problem_of_unparsed, refusal
+from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
 
 # Twice as many as the connections of a worker, with those to the database and the log.
 OPEN_FILES = 8192
@@ -131,7 +131,12 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 if _body_length(request) >= DRAIN_BYTES:
                     # Answered, and told that the connection ends.
                     request.force_close()
-                self.handle_request(server_name, request, client, addr)
+                if self._is_turned_away(request):
+                    client.sendall(self._turning_away(request))
+                    if request.should_close():
+                        break
+                else:
+                    self.handle_request(server_name, request, client, addr)
                 # Others get their turn, whatever this one has sent ahead.
                 gevent.sleep(0)
         except (NoMoreData, StopIteration):
@@ -143,6 +148,26 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             self.handle_error(request, client, addr, error)
         finally:
             util.close_graceful(client)
+
+    def _is_turned_away(self, request: Any) -> bool:
+        admission = self.wsgi.extensions["admission"]
+        return bool(admission.is_full_for(util.unquote_to_wsgi_str(request.path)))
+
+    def _turning_away(self, request: Any) -> bytes:
+        """Return the refusal of the application's admission: what a WSGI request costs would go off
+        those that are served.
+        """
+        # Who waits to be asked for the body does not send it now.
+        if not self.alive or any(name == "EXPECT" for name, _ in request.headers):
+            request.force_close()
+        environ = {
+            "REQUEST_METHOD": request.method,
+            "PATH_INFO": util.unquote_to_wsgi_str(request.path),
+            **{f"HTTP_{name.replace('-', '_')}": value for name, value in request.headers},
+        }
+        return whole_response(
+            self.wsgi.extensions["admission"].refuse, environ, closes=request.should_close()
+        )
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import (
     InvalidHeader,
@@ -23,6 +25,9 @@ from booking.controllers.problems import (
 from booking.errors import IdempotencyKeyInvalid
 from booking.middleware.headers import SECURITY_HEADERS
 from booking.middleware.request_id import HEADER
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 DETAIL = "This is not a request that the server reads."
 
@@ -52,10 +57,26 @@ def refusal(problem: Problem) -> bytes:
     headers = {
         "Content-Type": PROBLEM_TYPE,
         "Content-Length": str(len(body)),
-        "Connection": "close",
         HEADER: request_id,
         **SECURITY_HEADERS,
     }
-    lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+    status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
+    return _response(status, headers.items(), body, closes=True)
+
+
+def whole_response(
+    application: WSGIApplication, environ: WSGIEnvironment, *, closes: bool
+) -> bytes:
+    """Return all that a small WSGI application says; ``closes`` is told to the client."""
+    told: list[Any] = []
+    body = b"".join(application(environ, lambda *said: told.extend(said)))  # type: ignore[arg-type] # nobody writes by it
+    status, headers = told[:2]
+    return _response(status, headers, body, closes=closes)
+
+
+def _response(
+    status: str, headers: Iterable[tuple[str, str]], body: bytes, *, closes: bool
+) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Connection: {'close' if closes else 'keep-alive'}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -1,0 +1,71 @@
+"""What a worker that is full says, on connections that stay open: at once, and whole."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.apps import api_over_http
+from tests.factories import booking_body
+from tests.servers import LiveServer
+from tests.sessions import LOCK_SLOT, holding
+from tests.threads import background
+
+
+@pytest.fixture
+def full(database_url: str) -> Iterator[LiveServer]:
+    """A server whose one place is taken by a booking that waits for its slot."""
+    with LiveServer(
+        database_url, WEB_CONCURRENCY=1, WEB_THREADS=1, DB_LOCK_TIMEOUT_MS=20_000
+    ) as server:
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot(total_capacity=5)
+        with background(1) as start, holding(database_url, LOCK_SLOT, slot_id) as holder:
+            waiting = start(lambda: api.book(slot_id))
+            holder.wait_for_waiters(1)
+            yield server
+            holder.rollback()
+            assert waiting.result().status == 201
+
+
+def test_connection_goes_on_after_it_was_turned_away(full: LiveServer) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
+        for number in range(3):
+            headers = {"Content-Type": "application/json", "X-Request-ID": f"try-{number}"}
+            body = json.dumps(booking_body("x"))
+            connection.request("POST", "/api/b%C3%BCcher?x=1", body=body, headers=headers)
+            answer = connection.getresponse()
+            problem = json.loads(answer.read())
+            assert (answer.status, problem["code"]) == (503, "OVERLOADED")
+            assert answer.headers["X-Request-ID"] == problem["request_id"] == f"try-{number}"
+            assert problem["instance"] == "/api/b%C3%BCcher"
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Connection"] == "keep-alive"
+            connection.request("GET", "/health")
+            alive = connection.getresponse()
+            assert (alive.status, alive.read()) == (200, b'{"data":{"status":"ok"},"meta":{}}')
+
+
+def test_head_is_turned_away_without_a_body(full: LiveServer) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
+        connection.request("HEAD", "/api/slots")
+        assert connection.getresponse().read() == b""
+        connection.request("GET", "/health")
+        assert connection.getresponse().status == 200
+
+
+@pytest.mark.parametrize("header", ["Connection: close", "Expect: 100-continue"])
+def test_connection_that_cannot_go_on_is_closed(full: LiveServer, header: str) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
+        name, _, value = header.partition(": ")
+        connection.putrequest("POST", "/api/bookings")
+        connection.putheader(name, value)
+        connection.putheader("Content-Length", "0" if name == "Connection" else "10")
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (503, "close")
+        assert json.loads(answer.read())["code"] == "OVERLOADED"
