@@ -25,10 +25,7 @@ from scripts.benchmark.stage import Stage
 CHOICES = ((1, 64), (2, 16), (2, 64), (2, 256), (3, 64), (4, 64))
 CHOSEN = ("hot-64-on", "hot-256-on", "random", "empty")
 _SERVED_OR_TURNED_AWAY = frozenset({201, 503})
-HEADING = (
-    "workers x threads",
-    *(cell for name in CHOSEN for cell in (f"{name} / s", "p99 ms", "refused")),
-)
+HEADING = ("workers x threads", *(f"{name}: a second, p99 ms, refused" for name in CHOSEN))
 
 Choice = tuple[int, int]
 
@@ -84,10 +81,9 @@ def workers_table(runs: Mapping[Choice, Sequence[Run]]) -> tuple[tuple[str, ...]
         row = [f"{workers} x {threads}"]
         for name in CHOSEN:
             of_name = [run for run in some if run.scenario == name]
-            row += [
-                f"{median(run.per_second for run in of_name):.0f}",
-                milliseconds(median(run.p99_ms for run in of_name)),
-                f"{median(run.refused / max(run.answered, 1) for run in of_name):.0%}",
-            ]
+            rate = median(run.per_second for run in of_name)
+            p99 = milliseconds(median(run.p99_ms for run in of_name))
+            refused = median(run.refused / max(run.answered, 1) for run in of_name)
+            row.append(f"{rate:.0f}, {p99}, {refused:.0%}")
         rows.append(tuple(row))
     return tuple(rows)

@@ -476,7 +476,7 @@ def test_choices_of_workers_are_compared_by_medians() -> None:
     ]
 
     (row,) = workers_table({(2, 64): some})
-    assert row == ("2 x 64", *("200", "40.0", "10%") * len(CHOSEN))
+    assert row == ("2 x 64", *("200, 40.0, 10%",) * len(CHOSEN))
 
 
 def test_refusals_count_where_nothing_else_is_asked_for() -> None:
