@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -411,6 +412,35 @@ def test_damage_is_found_by_its_check(
     healthy: PgConnection, check: str, damage: list[str], count: int
 ) -> None:
     assert _violated(healthy, *damage).get(check) == count
+
+
+def test_a_version_is_shared_by_holds_that_expired_together_alone(
+    new_database: Callable[..., str],
+) -> None:
+    url = new_database()
+    app = create_app(make_config(database_url=url))
+    client = app.test_client()
+    slot = client.post("/api/admin/slots", json=slot_body()).get_json()["data"]
+    for user in ("first", "second"):
+        body = booking_body(slot["id"], user_id=user, hold=True)
+        assert client.post("/api/bookings", json=body).status_code == 201
+    query(url, "UPDATE bookings SET expires_at = clock_timestamp()")
+    assert client.post("/api/admin/expire-pending").get_json()["data"]["expired"] == 2
+    app.extensions["booking"].pool.close()
+    conn = psycopg2.connect(url, options="-c TimeZone=UTC")
+    conn.autocommit = True
+    with closing(conn):
+        together = _violated(conn)
+        found = _violated(
+            conn,
+            """
+            UPDATE booking_events SET type = 'CANCELLED', to_status = 'CANCELLED'
+            FROM bookings AS b WHERE b.id = booking_id AND user_id = 'second' AND type = 'EXPIRED'
+            """,
+        )
+
+    assert together == {}
+    assert found["events_belong_to_slots"] == 2
 
 
 def test_every_check_has_its_damage() -> None:
