@@ -36,6 +36,7 @@ from booking.services.group_booking import GroupBooking
 from booking.services.group_commit import GroupCommit
 from booking.services.paging import CursorKey
 from booking.services.readiness import ReadinessService
+from booking.services.shared_commit import SharedCommit
 from booking.services.slots import SlotService
 
 if TYPE_CHECKING:
@@ -70,9 +71,16 @@ def create_parts(config: Config) -> Parts:
     )
     db = Database(pool)
     expiry = ExpiryService(db)
+    shared = SharedCommit(
+        db,
+        max_group_size=config.group_commit_size,
+        line_seconds=time_limits.line_seconds(config),
+        commit_seconds=time_limits.commit_seconds(config),
+    )
     group_booking = GroupBooking(
         db,
         expiry,
+        shared if config.group_commit_size > 1 else None,
         hold_ttl_seconds=config.hold_ttl_seconds,
         max_active_holds_per_user=config.max_active_holds_per_user,
     )

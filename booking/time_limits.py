@@ -10,7 +10,7 @@ from booking.config import Config
 
 
 def line_seconds(config: Config) -> float:
-    """Return how long a booking waits in its slot's line: it stands for the slot's lock."""
+    """Return how long a booking waits in a line: its slot's stands for the slot's lock."""
     return config.db_lock_timeout_ms / 1000
 
 
@@ -30,10 +30,10 @@ def find_disorder(config: Config, *, graceful_seconds: float) -> list[str]:
             "DB_LOCK_TIMEOUT_MS is not below DB_STATEMENT_TIMEOUT_MS: a key in progress is answered"
             " BUSY and not IDEMPOTENCY_IN_PROGRESS"
         )
-    longest = line_seconds(config) + commit_seconds(config)
+    longest = 2 * line_seconds(config) + commit_seconds(config)
     if longest >= graceful_seconds:
         found.append(
-            f"DB_LOCK_TIMEOUT_MS, DB_POOL_TIMEOUT_SECONDS and twice DB_STATEMENT_TIMEOUT_MS make"
+            f"DB_POOL_TIMEOUT_SECONDS and twice DB_LOCK_TIMEOUT_MS and DB_STATEMENT_TIMEOUT_MS make"
             f" {longest:g} s, and a server that ends waits {graceful_seconds:g} s: bookings may be"
             " cut off then"
         )

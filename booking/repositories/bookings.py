@@ -30,6 +30,7 @@ class NewBooking:
     """
 
     booking_id: str
+    slot_id: str
     user_id: str
     num_seats: int
     hold_ttl_seconds: float | None
@@ -47,26 +48,28 @@ class FoundBooking:
 
 def insert_bookings(
     conn: Connection,
-    slot_id: str,
     wanted: Sequence[NewBooking],
     *,
+    waits: bool,
     is_seat_limit_checked: bool = False,
 ) -> dict[str, Booking]:
     """Take the seats and write the bookings, in their order; return those that were made, by id.
 
     Left out is what does not fit, or bears a key or a hold's place that is used or in progress
     elsewhere. A slot with a limit of seats per user takes nothing unless ``is_seat_limit_checked``.
-    Locks the slot until the commit.
+    Locks the slots until the commit. ``waits`` is for bookings of one slot; without it a slot that
+    somebody has locked takes nothing either.
     """
     rows = _queries.insert_bookings(
         conn,
-        slot_id=slot_id,
+        slot_ids=[new.slot_id for new in wanted],
         booking_ids=[new.booking_id for new in wanted],
         user_ids=[new.user_id for new in wanted],
         num_seats=[new.num_seats for new in wanted],
         hold_ttl_seconds=[new.hold_ttl_seconds for new in wanted],
         hold_places=[new.hold_place for new in wanted],
         idempotency_keys=[new.idempotency_key for new in wanted],
+        waits=waits,
         is_seat_limit_checked=is_seat_limit_checked,
     )
     return {row[0]: _booking(row) for row in rows}

@@ -20,29 +20,32 @@ from booking.models import Bookability, Booking, SeatRequest, SlotStatus
 from booking.repositories import bookings, slots
 from booking.repositories.bookings import FoundBooking, NewBooking
 from booking.services.expiry import ExpiryService
+from booking.services.shared_commit import SharedCommit
 from booking.uuid7 import uuid7
 
-# Each further attempt follows a change that the one before made or found: lapsed holds that were
-# failed, a limit per user.
-MAX_ATTEMPTS = 4
+# Each further attempt follows a change that the one before made or found: a slot that has to be
+# waited for, lapsed holds that were failed, a limit per user.
+MAX_ATTEMPTS = 5
 
 # The booking that was made, or the one that bears the request's key, or why there is none.
 Answer = Booking | FoundBooking | DomainError | StatementRejected
 
 
 class GroupBooking:
-    """Takes seats for groups of requests."""
+    """Takes seats for groups of requests. ``shared`` is None where no commit is shared."""
 
     def __init__(
         self,
         db: Database,
         expiry: ExpiryService,
+        shared: SharedCommit | None,
         *,
         hold_ttl_seconds: float,
         max_active_holds_per_user: int,
     ) -> None:
         self._db = db
         self._expiry = expiry
+        self._shared = shared
         self._hold_ttl_seconds = hold_ttl_seconds
         self._max_active_holds = max_active_holds_per_user
 
@@ -53,15 +56,19 @@ class GroupBooking:
         key is in progress elsewhere, its user has no place for another hold, or the slot changed
         faster than it was read.
 
-        One statement where there is room for all, which locks the slot; one transaction on a slot
-        with a limit per user; a refusal locks and writes nothing. Raises only where nothing was
-        booked for any of them, or where that is not known.
+        One statement where there is room for all, which locks the slot: a single request shares its
+        with other slots while nobody has locked its own. One transaction on a slot with a limit per
+        user; a refusal locks and writes nothing. Raises only where nothing was booked for any of
+        them, or where that is not known.
         """
         answers: dict[int, Answer] = {}
         slot: Bookability | None = None
+        shared = self._shared if len(wanted) == 1 else None
         for _ in range(MAX_ATTEMPTS):
             try:
-                answers |= self._book(slot_id, _unanswered(wanted, answers), slot)
+                new = self._with_places_for_holds(slot_id, _unanswered(wanted, answers))
+                if new:
+                    answers |= self._book(slot_id, new, slot, shared)
                 if len(answers) == len(wanted):
                     break
                 slot_before = slot
@@ -69,9 +76,11 @@ class GroupBooking:
                 answers |= refusals
                 if len(answers) == len(wanted) or slot is None:
                     break
-                if slot.lapsed_seats:
+                if new and shared:
+                    shared = None
+                elif slot.lapsed_seats:
                     self._expiry.expire_holds_of_slot(slot_id)
-                elif not _is_limited(slot) or _is_limited(slot_before):
+                elif _is_limited(slot) == _is_limited(slot_before):
                     break
             except (DomainError, StatementRejected) as error:
                 if not answers:
@@ -82,19 +91,27 @@ class GroupBooking:
         return [answers.get(index) for index in range(len(wanted))]
 
     def _book(
-        self, slot_id: str, wanted: Mapping[int, SeatRequest], slot: Bookability | None
+        self,
+        slot_id: str,
+        new: Mapping[int, NewBooking],
+        slot: Bookability | None,
+        shared: SharedCommit | None,
     ) -> Mapping[int, Answer]:
-        new = self._with_places_for_holds(wanted)
-        if not new:
-            return {}
         if _is_limited(slot):
             return self._db.transact(lambda conn: self._book_within_limit(conn, slot_id, new))
-        made = self._db.write(
-            lambda conn: bookings.insert_bookings(conn, slot_id, list(new.values()))
+        if shared:
+            made = {index: shared.book(booking) for index, booking in new.items()}
+            return {index: booking for index, booking in made.items() if booking}
+        return _by_index(
+            new,
+            self._db.write(
+                lambda conn: bookings.insert_bookings(conn, list(new.values()), waits=True)
+            ),
         )
-        return _by_index(new, made)
 
-    def _with_places_for_holds(self, wanted: Mapping[int, SeatRequest]) -> dict[int, NewBooking]:
+    def _with_places_for_holds(
+        self, slot_id: str, wanted: Mapping[int, SeatRequest]
+    ) -> dict[int, NewBooking]:
         """Return the bookings to be made, less the holds whose user has no place for them."""
         holders = {request.user_id for request in wanted.values() if request.hold}
         places: Mapping[str, list[int]] = {}
@@ -114,6 +131,7 @@ class GroupBooking:
                 place = free.pop()
             new[index] = NewBooking(
                 booking_id=uuid7(),
+                slot_id=slot_id,
                 user_id=request.user_id,
                 num_seats=request.num_seats,
                 hold_ttl_seconds=self._hold_ttl_seconds if request.hold else None,
@@ -153,7 +171,7 @@ class GroupBooking:
                 if booking.idempotency_key is not None:
                     used_keys.add(key)
         made = bookings.insert_bookings(
-            conn, slot_id, list(within.values()), is_seat_limit_checked=True
+            conn, list(within.values()), waits=True, is_seat_limit_checked=True
         )
         return answers | _by_index(within, made)
 

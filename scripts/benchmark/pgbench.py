@@ -46,12 +46,14 @@ def booking_script(statement: str, major: int) -> str:
         "booking_id": make_id,
         "user_id": USER_ID,
         "idempotency_key": KEY,
+        "slot_ids": f"ARRAY[{SLOT_ID}]",
         "booking_ids": f"ARRAY[{make_id}::text]",
         "user_ids": f"ARRAY[{USER_ID}]",
         "num_seats": "ARRAY[1]",
         "hold_ttl_seconds": "ARRAY[NULL]",
         "hold_places": "ARRAY[NULL]",
         "idempotency_keys": f"ARRAY[{KEY}]",
+        "waits": "true",
         "is_seat_limit_checked": "false",
     }
 

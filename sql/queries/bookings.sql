@@ -1,17 +1,21 @@
--- name: insert_bookings(slot_id, booking_ids, user_ids, num_seats, hold_ttl_seconds, hold_places, idempotency_keys, is_seat_limit_checked)
--- Takes seats of one slot for a group of requests, in their order, and writes the bookings with their
--- first events: one statement, one lock, one commit. Each request takes its seats where they still
--- fit; one that does not leaves what is there to those behind it. hold_ttl_seconds is null for a booking that
--- is confirmed at once. No row comes back for a request that the slot does not take or whose key
--- stands on a booking already; where that is so for all of them, nothing was locked or written.
--- Locks the slot, and reads the clock again once it has it: a condition of a statement that waited is
--- not evaluated again when the row did not change meanwhile. The advisory lock marks a key as in
--- progress; a request that does not get it is left out, so that the slot need not wait, locked, for
--- whoever has it. That a key is used once rests on its constraint alone. A slot with a limit per user is left to a transaction that has
--- locked it and added up its users' seats.
+-- name: insert_bookings(slot_ids, booking_ids, user_ids, num_seats, hold_ttl_seconds, hold_places, idempotency_keys, waits, is_seat_limit_checked)
+-- Takes seats of slots for a group of requests, in their order, and writes the bookings with their
+-- first events: one statement, one commit, one lock a slot. Each request takes its seats where they
+-- still fit; one that does not leaves what is there to those behind it. hold_ttl_seconds is null for a
+-- booking that is confirmed at once. No row comes back for a request that its slot does not take or
+-- whose key stands on a booking already; where that is so for all, nothing was locked or written.
+-- Locks the slots, and reads the clock again once it has each: a condition of a statement that waited
+-- is not evaluated again when the row did not change meanwhile. A slot is waited for where it is the
+-- only one (waits). Of several those that somebody has locked are passed by: nobody stands behind a
+-- slot that is not their own, and no two groups wait for each other's.
+-- The advisory lock marks a key as in progress; a request that does not get it is left out, so that
+-- the slot need not wait, locked, for whoever has it. That a key is used once rests on its constraint
+-- alone. A slot with a limit per user is left to a transaction that has locked it and added up its
+-- users' seats.
 WITH RECURSIVE wanted AS MATERIALIZED (
     SELECT
         asked.ordinal,
+        asked.slot_id,
         asked.booking_id,
         asked.user_id,
         asked.num_seats,
@@ -33,6 +37,7 @@ WITH RECURSIVE wanted AS MATERIALIZED (
         ) AS is_bookable
     FROM
         unnest(
+            :slot_ids::text[]::uuid[],
             :booking_ids::text[]::uuid[],
             :user_ids::text[],
             :num_seats::integer[],
@@ -40,34 +45,60 @@ WITH RECURSIVE wanted AS MATERIALIZED (
             :hold_places::integer[],
             :idempotency_keys::text[]
         ) WITH ORDINALITY AS asked (
-            booking_id, user_id, num_seats, hold_ttl_seconds, hold_place, idempotency_key, ordinal
+            slot_id,
+            booking_id,
+            user_id,
+            num_seats,
+            hold_ttl_seconds,
+            hold_place,
+            idempotency_key,
+            ordinal
         )
 ),
 
 line AS MATERIALIZED (
     SELECT
+        slot_id,
         array_agg(ordinal ORDER BY ordinal) AS ordinals,
         array_agg(num_seats ORDER BY ordinal) AS num_seats,
         min(num_seats) AS fewest_seats
     FROM wanted
     WHERE is_bookable
+    GROUP BY slot_id
 ),
 
-locked_slot AS MATERIALIZED (
+waited_for AS MATERIALIZED (
     SELECT
         s.id,
         s.start_time,
         s.total_capacity,
         s.remaining_capacity
-    FROM slots AS s
-    CROSS JOIN line
+    FROM line
+    INNER JOIN slots AS s ON line.slot_id = s.id
     WHERE
-        s.id = :slot_id::uuid
+        :waits::boolean
         AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
         AND s.status = 'OPEN'
         AND s.start_time > clock_timestamp()
         AND s.remaining_capacity >= line.fewest_seats
     FOR NO KEY UPDATE OF s
+),
+
+passed_by AS MATERIALIZED (
+    SELECT
+        s.id,
+        s.start_time,
+        s.total_capacity,
+        s.remaining_capacity
+    FROM line
+    INNER JOIN slots AS s ON line.slot_id = s.id
+    WHERE
+        NOT :waits::boolean
+        AND (s.max_seats_per_user IS NULL OR :is_seat_limit_checked::boolean)
+        AND s.status = 'OPEN'
+        AND s.start_time > clock_timestamp()
+        AND s.remaining_capacity >= line.fewest_seats
+    FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 
 moment AS MATERIALIZED (
@@ -77,11 +108,26 @@ moment AS MATERIALIZED (
         locked_slot.total_capacity,
         locked_slot.remaining_capacity,
         clock_timestamp() AS at
-    FROM locked_slot
+    FROM (
+        SELECT
+            id,
+            start_time,
+            total_capacity,
+            remaining_capacity
+        FROM waited_for
+        UNION ALL
+        SELECT
+            id,
+            start_time,
+            total_capacity,
+            remaining_capacity
+        FROM passed_by
+    ) AS locked_slot
 ),
 
-fitted (place_in_line, seats_left, is_taken) AS (
+fitted (slot_id, place_in_line, seats_left, is_taken) AS (
     SELECT
+        moment.slot_id,
         0,
         moment.remaining_capacity,
         FALSE
@@ -89,11 +135,12 @@ fitted (place_in_line, seats_left, is_taken) AS (
     WHERE moment.start_time > moment.at
     UNION ALL
     SELECT
+        fitted.slot_id,
         fitted.place_in_line + 1,
         fitted.seats_left - CASE WHEN fit.is_taken THEN fit.num_seats ELSE 0 END,
         fit.is_taken
     FROM fitted
-    CROSS JOIN line
+    INNER JOIN line ON fitted.slot_id = line.slot_id
     CROSS JOIN
         LATERAL (
             SELECT
@@ -121,8 +168,8 @@ booked AS (
         moment.at,
         moment.at
     FROM fitted
-    CROSS JOIN line
-    CROSS JOIN moment
+    INNER JOIN line ON fitted.slot_id = line.slot_id
+    INNER JOIN moment ON fitted.slot_id = moment.slot_id
     INNER JOIN wanted ON line.ordinals[fitted.place_in_line] = wanted.ordinal
     WHERE fitted.is_taken
     ORDER BY wanted.user_id, wanted.hold_place
@@ -142,14 +189,16 @@ taken AS (
         version = least(s.version, 9223372036854775807 - sold.bookings) + sold.bookings,
         updated_at = moment.at
     FROM moment
-    CROSS JOIN (
+    INNER JOIN (
         SELECT
+            slot_id,
             sum(num_seats)::integer AS num_seats,
             count(*) AS bookings
         FROM booked
-    ) AS sold
-    WHERE s.id = moment.slot_id AND sold.bookings > 0
-    RETURNING s.version - sold.bookings AS version_before
+        GROUP BY slot_id
+    ) AS sold ON moment.slot_id = sold.slot_id
+    WHERE s.id = moment.slot_id
+    RETURNING s.id AS slot_id, s.version - sold.bookings AS version_before
 ),
 
 logged AS (
@@ -163,11 +212,12 @@ logged AS (
         NULL,
         booked.status,
         booked.num_seats,
-        taken.version_before + row_number() OVER (ORDER BY wanted.ordinal),
+        taken.version_before
+        + row_number() OVER (PARTITION BY wanted.slot_id ORDER BY wanted.ordinal),
         booked.created_at
     FROM booked
     INNER JOIN wanted ON booked.id = wanted.booking_id
-    CROSS JOIN taken
+    INNER JOIN taken ON booked.slot_id = taken.slot_id
 )
 
 SELECT

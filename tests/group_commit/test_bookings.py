@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -33,14 +32,21 @@ from booking.repositories.bookings import NewBooking, insert_bookings
 from booking.services.bookings import Booked
 from booking.services.slots import SlotChanges
 from booking.uuid7 import uuid7
-from tests.factories import UNKNOWN_ID, in_future, make_config, unique
+from tests.factories import UNKNOWN_ID, make_config, unique
 from tests.failpoints import DIE, failpoint, raise_sqlstate
+from tests.group_commit.requests import (
+    Outcome,
+    new_slot,
+    outcome_of,
+    seats,
+    told,
+    versions_of,
+)
 from tests.rows import SlotRow, lapse, read_slot, read_statuses
 from tests.sessions import LOCK_BOOKING, LOCK_SLOT, Session, holding, session, wait_until
 from tests.snapshots import query
 from tests.threads import at_once, background, result
 
-Outcome = Booked | Exception
 CANCEL_ALL = """
 UPDATE bookings SET status = 'CANCELLED', updated_at = now() WHERE slot_id = %(slot)s;
 UPDATE slots SET remaining_capacity = 10, version = version + 1 WHERE id = %(slot)s
@@ -59,29 +65,6 @@ def parts(database_url: str) -> Iterator[Parts]:
     made.pool.close()
 
 
-def new_slot(parts: Parts, capacity: int, **fields: Any) -> str:
-    return parts.slots.create_slot(
-        doctor_name="Dr. Asha Rao",
-        specialization=None,
-        start_time=datetime.fromisoformat(in_future()),
-        duration_minutes=None,
-        total_capacity=capacity,
-        **fields,
-    ).id
-
-
-def seats(slot_id: str, num_seats: int = 1, **fields: Any) -> SeatRequest:
-    fields = {"user_id": unique("user"), **fields}
-    return SeatRequest(slot_id, num_seats=num_seats, **fields)
-
-
-def outcome_of(parts: Parts, wanted: SeatRequest) -> Outcome:
-    try:
-        return parts.bookings.book_seats(wanted)
-    except (DomainError, StatementRejected) as error:
-        return error
-
-
 @contextmanager
 def in_one_group(
     url: str, parts: Parts, slot_id: str, wanted: Sequence[SeatRequest]
@@ -92,11 +75,11 @@ def in_one_group(
     """
     lines = parts.bookings._groups._lines
     with background(len(wanted) + 1) as start, holding(url, LOCK_SLOT, slot_id) as holder:
-        leader = start(lambda: outcome_of(parts, seats(slot_id)))
+        leader = start(lambda: outcome_of(parts.bookings, seats(slot_id)))
         holder.wait_for_waiters(1)
         futures: list[Future[Outcome]] = []
         for request in wanted:
-            futures.append(start(lambda request=request: outcome_of(parts, request)))  # type: ignore[misc]
+            futures.append(start(lambda request=request: outcome_of(parts.bookings, request)))  # type: ignore[misc]
             count = len(futures)
             wait_until(lambda count=count: len(lines[slot_id]) == count, "the line")  # type: ignore[misc]
         yield holder, futures
@@ -113,26 +96,10 @@ def book_in_one_group(
     return [result(future) for future in futures]
 
 
-def _told(outcomes: Sequence[Outcome]) -> list[str]:
-    return [
-        outcome.booking.status.value if isinstance(outcome, Booked) else type(outcome).__name__
-        for outcome in outcomes
-    ]
-
-
-def versions_of(url: str, slot_id: str) -> list[int]:
-    rows = query(
-        url,
-        "SELECT slot_version FROM booking_events WHERE slot_id = %s ORDER BY slot_version",
-        slot_id,
-    )
-    return [version for (version,) in rows]
-
-
 def test_a_group_is_one_commit(parts: Parts, database_url: str) -> None:
     slot_id = new_slot(parts, 21)
     outcomes = book_in_one_group(database_url, parts, slot_id, [seats(slot_id) for _ in range(20)])
-    assert _told(outcomes) == ["CONFIRMED"] * 20
+    assert told(outcomes) == ["CONFIRMED"] * 20
     transactions = query(
         database_url,
         "SELECT xmin::text, count(*) FROM bookings WHERE slot_id = %s GROUP BY 1 ORDER BY 2",
@@ -157,7 +124,7 @@ def test_seats_that_came_while_the_slot_was_waited_for(
 ) -> None:
     slot_id = new_slot(parts, 10)
     made = parts.bookings.book_seats(seats(slot_id, 8)).booking
-    group = [NewBooking(uuid7(), unique("user"), 1, None, None, None) for _ in range(5)]
+    group = [NewBooking(uuid7(), slot_id, unique("user"), 1, None, None, None) for _ in range(5)]
     with background() as start, session(database_url) as other:
         other.execute(meanwhile.replace("%(slot)s", f"'{slot_id}'"))
         if meanwhile is CANCEL_ALL:
@@ -170,7 +137,9 @@ def test_seats_that_came_while_the_slot_was_waited_for(
                 made.id,
                 slot_id,
             )
-        booking = start(lambda: parts.db.write(lambda conn: insert_bookings(conn, slot_id, group)))
+        booking = start(
+            lambda: parts.db.write(lambda conn: insert_bookings(conn, group, waits=True))
+        )
         other.wait_for_waiters(1)
         other.commit()
         assert len(result(booking)) == 5
@@ -180,7 +149,7 @@ def test_what_does_not_fit_leaves_room_to_those_behind(parts: Parts, database_ur
     slot_id = new_slot(parts, 1 + 6)
     wanted = [seats(slot_id, number) for number in (4, 5, 1, 2, 1, 1)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == [
+    assert told(outcomes) == [
         "CONFIRMED",
         "SlotFull",
         "CONFIRMED",
@@ -196,7 +165,7 @@ def test_first_come_first_served(parts: Parts, database_url: str) -> None:
     slot_id = new_slot(parts, 1 + 5)
     wanted = [seats(slot_id) for _ in range(12)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["CONFIRMED"] * 5 + ["SlotFull"] * 7
+    assert told(outcomes) == ["CONFIRMED"] * 5 + ["SlotFull"] * 7
     in_order = query(
         database_url,
         """
@@ -213,7 +182,7 @@ def test_holds_and_bookings_in_one_group(parts: Parts, database_url: str) -> Non
     slot_id = new_slot(parts, 10)
     wanted = [seats(slot_id, 2, hold=turn % 2 == 0) for turn in range(4)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["PENDING", "CONFIRMED", "PENDING", "CONFIRMED"]
+    assert told(outcomes) == ["PENDING", "CONFIRMED", "PENDING", "CONFIRMED"]
     made = [outcome.booking for outcome in outcomes if isinstance(outcome, Booked)]
     assert [booking.expires_at is not None for booking in made] == [True, False, True, False]
     assert read_slot(database_url, slot_id).remaining == 1
@@ -240,7 +209,7 @@ def test_replays_and_reused_keys_leave_their_neighbours_alone(
     made = parts.bookings.book_seats(seats(slot_id, **user))
     wanted = [seats(slot_id, **user), seats(slot_id), seats(slot_id, 2, **user)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["CONFIRMED", "CONFIRMED", IdempotencyKeyReused.__name__]
+    assert told(outcomes) == ["CONFIRMED", "CONFIRMED", IdempotencyKeyReused.__name__]
     assert outcomes[0] == Booked(made.booking, is_replay=True)
     assert read_slot(database_url, slot_id).remaining == 0
 
@@ -257,7 +226,7 @@ def test_limit_of_a_user_within_one_group(parts: Parts, database_url: str) -> No
     ]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
     refused = UserSeatLimit.__name__
-    assert _told(outcomes) == ["CONFIRMED", refused, "CONFIRMED", "CONFIRMED", refused]
+    assert told(outcomes) == ["CONFIRMED", refused, "CONFIRMED", "CONFIRMED", refused]
 
 
 def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Parts, database_url: str) -> None:
@@ -265,7 +234,7 @@ def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Parts, database_url
     user = unique("user")
     wanted = [seats(slot_id, 2), seats(slot_id, 2, user_id=user), seats(slot_id, 1, user_id=user)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["CONFIRMED", "SlotFull", "CONFIRMED"]
+    assert told(outcomes) == ["CONFIRMED", "SlotFull", "CONFIRMED"]
 
 
 def test_key_of_a_user_at_the_limit_is_replayed(parts: Parts, database_url: str) -> None:
@@ -273,7 +242,7 @@ def test_key_of_a_user_at_the_limit_is_replayed(parts: Parts, database_url: str)
     user: dict[str, Any] = {"user_id": unique("user"), "idempotency_key": "k"}
     wanted = [seats(slot_id, 2, **user), seats(slot_id, 2, **user)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["CONFIRMED", "CONFIRMED"]
+    assert told(outcomes) == ["CONFIRMED", "CONFIRMED"]
     assert [outcome.is_replay for outcome in outcomes if isinstance(outcome, Booked)] == [
         False,
         True,
@@ -288,8 +257,8 @@ def test_limit_of_holds_within_one_group(database_url: str) -> None:
         seats(slot_id, hold=True)
     ]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert sorted(_told(outcomes[:4])) == [HoldLimit.__name__] * 2 + ["PENDING"] * 2
-    assert _told(outcomes[4:]) == ["PENDING"]
+    assert sorted(told(outcomes[:4])) == [HoldLimit.__name__] * 2 + ["PENDING"] * 2
+    assert told(outcomes[4:]) == ["PENDING"]
     # Each of the two got a place of its own at once: they are of one commit.
     transactions = query(
         database_url,
@@ -307,7 +276,7 @@ def test_lapsed_holds_that_make_room_are_reclaimed(parts: Parts, database_url: s
     for booking_id in lapsed:
         lapse(database_url, booking_id)
     outcomes = book_in_one_group(database_url, parts, slot_id, [seats(slot_id) for _ in range(6)])
-    assert _told(outcomes) == ["CONFIRMED"] * 5 + ["SlotFull"]
+    assert told(outcomes) == ["CONFIRMED"] * 5 + ["SlotFull"]
     statuses = read_statuses(database_url, slot_id)
     assert {statuses[booking_id] for booking_id in lapsed} == {"FAILED"}
 
@@ -328,7 +297,7 @@ def test_room_that_is_not_made_in_time_is_told_to_those_alone_who_need_it(
     ):
         holder.rollback()
         outcomes = [result(future) for future in futures]
-    assert _told(outcomes) == ["CONFIRMED", LockTimeout.__name__]
+    assert told(outcomes) == ["CONFIRMED", LockTimeout.__name__]
     parts.pool.close()
 
 
@@ -338,7 +307,7 @@ def test_fault_of_one_user_leaves_the_others_booked(parts: Parts, database_url: 
     odd = f"NEW.user_id = '{wanted[1].user_id}'"
     with failpoint(database_url, "bookings", raise_sqlstate("23514"), when=odd):
         outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == ["CONFIRMED", StatementRejected.__name__, "CONFIRMED", "CONFIRMED"]
+    assert told(outcomes) == ["CONFIRMED", StatementRejected.__name__, "CONFIRMED", "CONFIRMED"]
     assert read_slot(database_url, slot_id).remaining == 10 - 4
 
 
@@ -350,7 +319,7 @@ def test_backend_that_dies_in_a_group_books_nobody_and_says_so(
     doomed = f"NEW.user_id = '{wanted[3].user_id}'"
     with failpoint(database_url, "bookings", DIE, when=doomed, at_commit=True, times=1):
         outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
-    assert _told(outcomes) == [OutcomeUnknown.__name__] * 5
+    assert told(outcomes) == [OutcomeUnknown.__name__] * 5
     assert read_slot(database_url, slot_id).remaining == 10 - 1
     again = [parts.bookings.book_seats(request) for request in wanted]
     assert [booked.is_replay for booked in again] == [False] * 5
@@ -374,7 +343,7 @@ def test_key_in_progress_elsewhere_is_not_waited_for_by_its_neighbours(
             # It waits for its key with no lock of the slot in hand.
             parts.bookings.book_seats(seats(slot_id))
             elsewhere.rollback()
-            assert _told([*neighbours, result(futures[1])]) == ["CONFIRMED"] * 3
+            assert told([*neighbours, result(futures[1])]) == ["CONFIRMED"] * 3
 
 
 def test_key_in_progress_elsewhere_for_too_long(database_url: str) -> None:
@@ -382,7 +351,7 @@ def test_key_in_progress_elsewhere_for_too_long(database_url: str) -> None:
     busy = seats(new_slot(parts, 10), idempotency_key="k")
     with session(database_url) as elsewhere:
         elsewhere.execute(LOCK_KEY, busy.idempotency_key, busy.user_id)
-        assert isinstance(outcome_of(parts, busy), IdempotencyInProgress)
+        assert isinstance(outcome_of(parts.bookings, busy), IdempotencyInProgress)
     parts.pool.close()
 
 
@@ -395,10 +364,10 @@ def test_flood_on_a_full_slot_takes_no_lock_and_writes_nothing(
     [before] = query(database_url, row, slot_id)
     with holding(database_url, LOCK_SLOT, slot_id) as holder:
         [locked] = query(database_url, row, slot_id)
-        works = [lambda: outcome_of(parts, seats(slot_id)) for _ in range(50)]
+        works = [lambda: outcome_of(parts.bookings, seats(slot_id)) for _ in range(50)]
         outcomes = holder.run_beside(lambda: at_once(works))
         assert query(database_url, row, slot_id) == [locked]
-    assert _told(outcomes) == ["SlotFull"] * 50
+    assert told(outcomes) == ["SlotFull"] * 50
     assert before[::2] == locked[::2]
     assert list(read_statuses(database_url, slot_id).values()) == ["CONFIRMED"]
 
@@ -414,8 +383,8 @@ def test_refusal_is_told_to_each(
     if change:
         slot_id = new_slot(parts, 5)
         parts.slots.change_slot(slot_id, change, None)
-    works = [lambda: outcome_of(parts, seats(slot_id)) for _ in range(10)]
-    assert _told(at_once(works)) == [refusal.__name__] * 10
+    works = [lambda: outcome_of(parts.bookings, seats(slot_id)) for _ in range(10)]
+    assert told(at_once(works)) == [refusal.__name__] * 10
 
 
 def test_one_slot_that_is_stuck_holds_one_connection(database_url: str) -> None:
@@ -430,8 +399,8 @@ def test_one_slot_that_is_stuck_holds_one_connection(database_url: str) -> None:
 
 def test_database_that_is_gone_is_told_to_each(database_url: str) -> None:
     parts = create_parts(make_config(database_url="postgresql://127.0.0.1:1/nowhere"))
-    works = [lambda: outcome_of(parts, seats(UNKNOWN_ID)) for _ in range(10)]
-    assert _told(at_once(works)) == [DatabaseUnavailable.__name__] * 10
+    works = [lambda: outcome_of(parts.bookings, seats(UNKNOWN_ID)) for _ in range(10)]
+    assert told(at_once(works)) == [DatabaseUnavailable.__name__] * 10
 
 
 @pytest.mark.parametrize("group_commit_size", [1, 3, 100])
@@ -448,8 +417,10 @@ def test_rush_sells_each_seat_once(database_url: str, group_commit_size: int) ->
         )
     )
     slot_id = new_slot(parts, 150)
-    works = [lambda: [outcome_of(parts, seats(slot_id)) for _ in range(5)] for _ in range(40)]
-    told = _told([outcome for outcomes in at_once(works) for outcome in outcomes])
-    assert (told.count("CONFIRMED"), told.count("SlotFull")) == (150, 50)
+    works = [
+        lambda: [outcome_of(parts.bookings, seats(slot_id)) for _ in range(5)] for _ in range(40)
+    ]
+    counts = told([outcome for outcomes in at_once(works) for outcome in outcomes])
+    assert (counts.count("CONFIRMED"), counts.count("SlotFull")) == (150, 50)
     assert read_slot(database_url, slot_id) == SlotRow(total=150, remaining=0, version=151)
     parts.pool.close()

@@ -171,16 +171,17 @@ class Examples:
         return {
             "insert_bookings": [
                 {
-                    "slot_id": self.bookable,
+                    "slot_ids": [self.bookable],
                     "booking_ids": [UNKNOWN_ID],
                     "user_ids": [self.user_of_many],
                     "num_seats": [1],
                     "hold_ttl_seconds": [ttl],
                     "hold_places": [place],
                     "idempotency_keys": ["new"],
+                    "waits": waits,
                     "is_seat_limit_checked": False,
                 }
-                for ttl, place in ((None, None), (120, 100))
+                for ttl, place, waits in ((None, None, True), (120, 100, True), (None, None, False))
             ],
             "explain_refusals": [
                 {

