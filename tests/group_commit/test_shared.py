@@ -47,7 +47,10 @@ HOLDS = 2
 def parts(database_url: str) -> Iterator[Parts]:
     made = create_parts(
         make_config(
-            database_url=database_url, db_lock_timeout_ms=20_000, db_statement_timeout_ms=20_000
+            # Longer than any test waits: who waits for a lock is not helped by its end.
+            database_url=database_url,
+            db_lock_timeout_ms=120_000,
+            db_statement_timeout_ms=120_000,
         )
     )
     yield made
