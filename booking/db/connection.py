@@ -6,6 +6,9 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -57,7 +60,9 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
         "keepalives_idle": SIGN_OF_LIFE_SECONDS,
         "keepalives_interval": SIGN_OF_LIFE_INTERVAL_SECONDS,
         "keepalives_count": 3,
-        "connection_factory": PooledConnection,
+        "connection_factory": partial(
+            PooledConnection, answer_seconds=answer_seconds(statement_timeout_ms)
+        ),
         "options": _options(
             {
                 "statement_timeout": statement_timeout_ms,
@@ -71,6 +76,28 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
             }
         ),
     }
+
+
+def answer_seconds(statement_timeout_ms: float) -> float:
+    """Return how long a statement's answer is waited for: the server ends it in half that time, or
+    is stopped, or waits for a disk that does not answer.
+    """
+    return 2 * statement_timeout_ms / 1000
+
+
+@contextmanager
+def statements_of(conn: Connection, *, timeout_ms: int) -> Iterator[None]:
+    """Let the statements of the transaction at hand take so long."""
+    with conn.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = %s", [timeout_ms])
+    if not isinstance(conn, PooledConnection):
+        yield
+        return
+    usual, conn.answer_seconds = conn.answer_seconds, answer_seconds(timeout_ms)
+    try:
+        yield
+    finally:
+        conn.answer_seconds = usual
 
 
 def _options(settings: dict[str, Any]) -> str:
@@ -101,11 +128,13 @@ class PooledConnection(extensions.connection):
     """A connection in autocommit that is not attempted right after a failed attempt.
 
     ``prepares`` while prepared statements stay with it; ``runs_of_plans`` counts theirs by name.
+    ``answer_seconds`` is how long its answers are waited for, where greenlets wait.
     """
 
     prepares = True
 
-    def __init__(self, dsn: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, dsn: str, *args: Any, answer_seconds: float, **kwargs: Any) -> None:
+        self.answer_seconds = answer_seconds
         if _pause.is_on(dsn):
             raise psycopg2.OperationalError("the server was not reached a moment ago")
         try:

@@ -11,19 +11,19 @@ import psycopg2
 from gevent.socket import wait_read, wait_write
 from psycopg2 import extensions
 
-from booking.db.connection import CONNECT_TIMEOUT_SECONDS, Connection
+from booking.db.connection import CONNECT_TIMEOUT_SECONDS, PooledConnection
 
 _CONNECTED = (extensions.STATUS_READY, extensions.STATUS_BEGIN)
 
 
 def make_green() -> None:
-    """Have every connection of this process wait by gevent's loop."""
+    """Have every connection of this process, all of them pooled, wait by gevent's loop."""
     extensions.set_wait_callback(_wait)
 
 
-def _wait(conn: Connection) -> None:
+def _wait(conn: PooledConnection) -> None:
     # libpq keeps its connect_timeout only where it waits by itself.
-    timeout = None if conn.status in _CONNECTED else CONNECT_TIMEOUT_SECONDS
+    timeout = conn.answer_seconds if conn.status in _CONNECTED else CONNECT_TIMEOUT_SECONDS
     while (state := conn.poll()) != extensions.POLL_OK:
         wait = wait_read if state == extensions.POLL_READ else wait_write
         wait(conn.fileno(), timeout, psycopg2.OperationalError("timeout expired"))

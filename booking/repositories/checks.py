@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from booking.config import PROJECT_ROOT
-from booking.db.connection import Connection
+from booking.db.connection import Connection, statements_of
 
 # A check reads whole tables; it locks nobody out while it does.
-STATEMENT_TIMEOUT = "60s"
+TIMEOUT_MS = 60_000
 CHECKS = PROJECT_ROOT / "sql" / "checks"
 
 
@@ -22,13 +22,10 @@ class CheckResult:
     violations: Sequence[dict[str, Any]]
 
 
-def run_checks(
-    conn: Connection, *, statement_timeout: str = STATEMENT_TIMEOUT
-) -> Sequence[CheckResult]:
+def run_checks(conn: Connection, *, timeout_ms: int = TIMEOUT_MS) -> Sequence[CheckResult]:
     """Run every check, by name, within a transaction: in one snapshot where it has one."""
     results = []
-    with conn.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = %s", [statement_timeout])
+    with statements_of(conn, timeout_ms=timeout_ms), conn.cursor() as cursor:
         for path in sorted(CHECKS.glob("*.sql")):
             cursor.execute(path.read_text("utf-8"))
             columns = [column.name for column in cursor.description or ()]

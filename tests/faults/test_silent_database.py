@@ -8,8 +8,11 @@ import time
 
 import requests
 
-from booking.db.connection import CONNECT_TIMEOUT_SECONDS
+from booking.db.connection import CONNECT_TIMEOUT_SECONDS, answer_seconds
+from tests.apps import api_over_http
 from tests.factories import UNKNOWN_ID, booking_body
+from tests.proxy import TcpProxy
+from tests.rows import read_slot
 from tests.servers import LiveServer
 from tests.sessions import wait_until
 from tests.threads import background
@@ -43,3 +46,25 @@ def book(server: LiveServer) -> requests.Response:
         json=booking_body(UNKNOWN_ID),
         timeout=3 * CONNECT_TIMEOUT_SECONDS,
     )
+
+
+def test_answer_that_does_not_come_is_given_up_in_time(
+    database_url: str, proxied_url: str, database_proxy: TcpProxy, keyed: dict[str, str]
+) -> None:
+    """The kernel of a stopped server answers for it, so nothing on the way is amiss."""
+    statement_ms = 1000
+    settings = {"DB_STATEMENT_TIMEOUT_MS": statement_ms, "DB_LOCK_TIMEOUT_MS": 500}
+    with LiveServer(proxied_url, WEB_CONCURRENCY=1, **settings) as server:
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot(total_capacity=5)
+        assert api.book(slot_id).status == 201
+        database_proxy.delay(60)
+        began = time.monotonic()
+        lost = api.book(slot_id, **keyed)
+        seconds = time.monotonic() - began
+        database_proxy.delay(0)
+        found = api.book(slot_id, **keyed)
+    assert (lost.status, lost.code) == (503, "OUTCOME_UNKNOWN")
+    assert seconds < answer_seconds(statement_ms) + 2
+    assert found.status == 201
+    assert read_slot(database_url, slot_id).remaining == 5 - 2

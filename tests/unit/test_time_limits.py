@@ -82,6 +82,8 @@ def test_limits_of_the_database(config: Config, database: dict[str, float]) -> N
         database["statement_timeout"],
         database["idle_in_transaction_session_timeout"],
     )
+    answer = connection.answer_seconds(config.db_statement_timeout_ms)
+    assert_in_order(database["statement_timeout"], answer, commit_seconds(config))
     assert config.db_pool_timeout_seconds < database["statement_timeout"]
     assert connection.RECONNECT_PAUSE_SECONDS < connection.CONNECT_TIMEOUT_SECONDS
     assert database["statement_timeout"] > connection.CONNECT_TIMEOUT_SECONDS
@@ -121,6 +123,7 @@ def test_documented_limits_are_the_real_ones(
         "wait for a pooled connection": config.db_pool_timeout_seconds,
         "connect to the database": connection.CONNECT_TIMEOUT_SECONDS,
         "statement": database["statement_timeout"],
+        "answer of PostgreSQL": connection.answer_seconds(config.db_statement_timeout_ms),
         "transaction left idle": database["idle_in_transaction_session_timeout"],
         "a database that vanished without a word is given up": connection.UNACKNOWLEDGED_SECONDS,
         "line of a slot": line_seconds(config),
