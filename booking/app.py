@@ -25,9 +25,10 @@ from booking.db.database import Database
 from booking.db.pool import ConnectionPool
 from booking.errors import Overloaded
 from booking.jobs.sweeper import HoldSweeper
-from booking.middleware import authentication, cors, headers, logs, request_id
+from booking.middleware import authentication, cors, logs, request_id
 from booking.middleware.admission import Admission
 from booking.middleware.arrival import Arrival
+from booking.middleware.headers import SecurityHeaders
 from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
@@ -121,7 +122,7 @@ def create_app(config: Config) -> Flask:
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
     admission = Admission(
-        app.wsgi_app,
+        SecurityHeaders(app.wsgi_app),
         limit=config.web_threads,
         exempt=PROBES,
         refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
@@ -135,7 +136,6 @@ def create_app(config: Config) -> Flask:
 
     request_id.init_app(app)
     logs.init_app(app)
-    headers.init_app(app)
     authentication.init_app(app, config.auth)
     parsing.init_app(app)
     cors.init_app(app, config.cors_origins)
