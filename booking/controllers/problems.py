@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from booking import errors
-from booking.controllers.responses import to_json
+from booking.controllers.responses import WholeResponse, to_json
 from booking.errors import (
     DomainError,
     HoldLimit,
@@ -205,4 +205,4 @@ def _respond(
         request_id=current_request_id(),
         **extension,
     )
-    return Response(body, status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)
+    return WholeResponse(body, status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)

@@ -1,14 +1,28 @@
-"""The one shape of a success: ``{"data": …, "meta": {…}}``."""
+"""The one shape of a success, ``{"data": …, "meta": {…}}``, and what answers are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.datastructures import Headers
+
 JSON_TYPE = "application/json"
+
+
+class WholeResponse(Response):
+    """A response whose headers are whole when it is made: its body is bytes, so Content-Length is
+    among them, and a Location is a path in ASCII.
+    """
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:  # noqa: ARG002 (werkzeug's)
+        """Return the headers: werkzeug would look in a copy of them for what is missing."""
+        return self.headers
 
 
 def to_json(value: Any) -> bytes:
@@ -24,7 +38,7 @@ def data_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return a success that carries ``data``."""
-    return Response(
+    return WholeResponse(
         to_json({"data": data, "meta": meta or {}}),
         status=status,
         headers=dict(headers or {}),
