@@ -39,6 +39,7 @@ from booking.services.paging import CursorKey
 from booking.services.readiness import ReadinessService
 from booking.services.shared_commit import SharedCommit
 from booking.services.slots import SlotService
+from booking.synchronous import SynchronousFlask
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -118,7 +119,7 @@ def _in_front_of(admission: Admission, config: Config) -> WSGIApplication:
 
 def create_app(config: Config) -> Flask:
     """Return the application. It starts with the database down, and says so until it is up."""
-    app = Flask(__name__, static_folder=None)
+    app = SynchronousFlask(__name__, static_folder=None)
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
     admission = Admission(
