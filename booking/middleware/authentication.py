@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 import jwt
-from flask import Flask, current_app, g, request
+from flask import Flask, g, request
 
 from booking.config import AuthConfig, AuthMode
 from booking.errors import Forbidden, Unauthenticated
@@ -77,15 +77,16 @@ def init_app(app: Flask, config: AuthConfig) -> None:
 
     @app.before_request
     def decide() -> None:
-        if request.endpoint is None or request.method == "OPTIONS":
+        endpoint = request.endpoint
+        if endpoint is None or request.method == "OPTIONS":
             return
-        access = access_of(current_app.view_functions[request.endpoint])
+        access = access_of(app.view_functions[endpoint])
         if access is None:
             raise Forbidden("This route does not say who may call it.")
         if access is Access.ALL:
             return
-        g.caller = identify()
-        if access is Access.ADMIN and not g.caller.is_admin:
+        g.caller = caller = identify()
+        if access is Access.ADMIN and not caller.is_admin:
             raise Forbidden("Only an admin may do this.")
 
 

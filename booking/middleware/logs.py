@@ -116,15 +116,16 @@ def init_app(app: Flask) -> None:
         began_at = g.get("began_at")
         milliseconds = (time.perf_counter() - began_at) * 1000 if began_at else 0.0
         caller = g.get("caller")
-        route = request.url_rule.rule if request.url_rule else "-"
+        method, rule = request.method, request.url_rule
+        route = rule.rule if rule else "-"
         logger.info(
             "%s %s %d %.1fms",
-            request.method,
+            method,
             route,
             response.status_code,
             milliseconds,
             extra={
-                "method": request.method,
+                "method": method,
                 "route": route,
                 "status": response.status_code,
                 "milliseconds": round(milliseconds, 1),
