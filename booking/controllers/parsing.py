@@ -36,10 +36,7 @@ _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
 
 
 def init_app(app: Flask) -> None:
-    """Refuse bodies over the limit, read or not."""
-    # One more than is taken: of a body in chunks werkzeug reads so much and does not say that more
-    # was to come.
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
+    """Refuse bodies that say that they are over the limit, read or not."""
 
     @app.before_request
     def refuse_large_body() -> None:
@@ -52,11 +49,7 @@ def read_object() -> dict[str, Any]:
 
     Raises MalformedRequest, and werkzeug's 413 and 415.
     """
-    body = _read_bytes()
-    content_type = request.headers.get("Content-Type", "")
-    if (body or content_type) and not _is_json(content_type):
-        raise UnsupportedMediaType("The Content-Type must be application/json.")
-    return _parse_object(body)
+    return _object_of(_read_bytes())
 
 
 def read_body(schema: Schema) -> dict[str, Any]:
@@ -66,8 +59,8 @@ def read_body(schema: Schema) -> dict[str, Any]:
 
 def read_no_body(schema: Schema) -> None:
     """Check that nothing was sent, or an object of which the schema knows no field."""
-    if _read_bytes():
-        load(schema, read_object())
+    if body := _read_bytes():
+        load(schema, _object_of(body))
 
 
 def read_query(schema: Schema) -> dict[str, Any]:
@@ -125,13 +118,21 @@ def read_if_match() -> Callable[[int], bool] | None:
 
 def _read_bytes() -> bytes:
     try:
-        body = request.get_data()
+        # One byte more than is taken: a body in chunks does not say how long it is.
+        body = request.stream.read(MAX_BODY_BYTES + 1)
     except (ParseException, NoMoreData) as error:
         # gunicorn reads the chunks of a body as they are asked for, and so finds one that is none.
         raise MalformedRequest("The chunks of the request body cannot be read.") from error
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return body
+
+
+def _object_of(body: bytes) -> dict[str, Any]:
+    content_type = request.headers.get("Content-Type", "")
+    if (body or content_type) and not _is_json(content_type):
+        raise UnsupportedMediaType("The Content-Type must be application/json.")
+    return _parse_object(body)
 
 
 def _split_tags(value: str) -> list[str]:
