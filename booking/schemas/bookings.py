@@ -7,12 +7,13 @@ from marshmallow.validate import Equal
 
 from booking.models import BookingStatus, EventType
 from booking.schemas.fields import Boolean, Choice, Integer, Text, Timestamp, Uuid
+from booking.schemas.out import OutSchema
 from booking.schemas.paging import ListQuery
 
 MAX_SEATS = 1000
 
 
-class BookingOut(Schema):
+class BookingOut(OutSchema):
     """A booking as it is shown."""
 
     id = Uuid()
@@ -26,7 +27,7 @@ class BookingOut(Schema):
     updated_at = Timestamp()
 
 
-class BookingEventOut(Schema):
+class BookingEventOut(OutSchema):
     """One change in a booking's history."""
 
     type = Choice(EventType)

@@ -6,13 +6,14 @@ from marshmallow import Schema, fields
 
 from booking.models import SlotStatus
 from booking.schemas.fields import Choice, Integer, QueryInteger, Text, Timestamp, Uuid
+from booking.schemas.out import OutSchema
 from booking.schemas.paging import ListQuery
 
 MAX_CAPACITY = 1_000_000
 MAX_DURATION_MINUTES = 10_080
 
 
-class SlotOut(Schema):
+class SlotOut(OutSchema):
     """A slot as it is shown."""
 
     id = Uuid()
