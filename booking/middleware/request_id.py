@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
+import secrets
 from contextvars import ContextVar
 
 from flask import Flask, Response, request
@@ -29,8 +29,8 @@ class RequestIdFilter(logging.Filter):
 
 
 def choose_request_id(sent: str) -> str:
-    """Return the id that a client sent where it is a fit one, else a new one."""
-    return sent if _FIT.fullmatch(sent) else str(uuid.uuid4())
+    """Return the id that a client sent where it is a fit one, else 128 random bits."""
+    return sent if _FIT.fullmatch(sent) else secrets.token_hex(16)
 
 
 def init_app(app: Flask) -> None:

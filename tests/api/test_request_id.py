@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 import uuid
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def test_unfit_id_is_replaced(offline: FlaskClient, sent: str) -> None:
     wire = sent.encode("utf-8").decode("latin-1")
     made = offline.get("/health", headers={"X-Request-ID": wire}).headers["X-Request-ID"]
     assert made != wire
-    assert uuid.UUID(made).version == 4
+    assert re.fullmatch("[0-9a-f]{32}", made)
 
 
 def test_ids_that_are_made_differ(offline: FlaskClient) -> None:
