@@ -25,10 +25,10 @@ class ConnectionPool:
 
     By itself that pool raises at once when it is empty, connects at construction, and hands out
     connections that the server has closed long since. Here a queue of as many permits as there are
-    connections bounds the wait, first come, first served; the first
-    connection is opened when it is first needed, in the process that needs it (it must not cross a
-    fork: PostgreSQL, chapter "libpq", "Database Connection Control Functions"); one that the server
-    closed while it lay idle is thrown away before it is used; one comes back clean or not at all.
+    connections bounds the wait, first come, first served; the first connection is opened when it is
+    first needed, in the process that needs it (it must not cross a fork: PostgreSQL, chapter
+    "libpq", "Database Connection Control Functions"); one that the server closed while it lay idle
+    is thrown away before it is used; one comes back clean or not at all.
     """
 
     def __init__(
