@@ -24,8 +24,8 @@ def describe_machine(postgres_version: str, *, workers: int | None = None) -> st
         f"{platform.system()} {platform.release()}. PostgreSQL {postgres_version} with fsync on, "
         f"{platform.python_implementation()} {platform.python_version()}, "
         f"gunicorn {version('gunicorn')} with "
-        f"{_count(workers or config.web_concurrency, 'worker')} of "
-        f"{_count(config.web_threads, 'thread')}, "
+        f"{_count(workers or config.web_concurrency, 'worker')}, "
+        f"{_count(config.web_threads, 'request')} in flight in each at most, "
         f"wrk {_wrk_version()}."
     )
 

@@ -122,7 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     parts.add_argument(
         "--workers",
         action="store_true",
-        help="measure numbers of workers and threads instead, about a quarter of an hour",
+        help="measure numbers of workers and of requests in flight instead, about a quarter of an "
+        "hour",
     )
     parts.add_argument(
         "--overload",

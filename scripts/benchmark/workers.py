@@ -1,4 +1,6 @@
-"""The section of workers and threads: the same loads on servers that differ in these alone."""
+"""The section of workers and of requests in flight: the same loads on servers that differ in these
+alone.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,17 @@ from scripts.benchmark.scenarios import BY_NAME
 from scripts.benchmark.servers import running_server
 from scripts.benchmark.stage import Stage
 
-# Workers and threads of each.
+# Workers, and requests in flight in each at most (WEB_THREADS).
 CHOICES = ((1, 64), (2, 16), (2, 64), (2, 256), (3, 64), (4, 64))
 CHOSEN = ("hot-64-on", "hot-256-on", "random", "empty")
 _SERVED_OR_TURNED_AWAY = frozenset({201, 503})
-HEADING = ("workers x threads", *(f"{name}: a second, p99 ms, refused" for name in CHOSEN))
+HEADING = ("workers x in flight", *(f"{name}: a second, p99 ms, refused" for name in CHOSEN))
 
 Choice = tuple[int, int]
 
 
 def measure_workers(directory: Path, options: Options, tell: Told) -> Section:
-    """Measure each choice of workers and threads in rounds, in an order drawn for each.
+    """Measure each choice of workers and requests in flight in rounds, in an order drawn for each.
 
     Servers start and end with their turn, so that none takes memory or processors from another.
     Raises NotRun.
@@ -46,12 +48,12 @@ def measure_workers(directory: Path, options: Options, tell: Told) -> Section:
         stage = Stage(conn, dsn, server_version(conn), {})
         for number in range(options.rounds + 1):
             for choice in draw.sample(CHOICES, len(CHOICES)):
-                workers, threads = choice
-                settings = {"WEB_CONCURRENCY": str(workers), "WEB_THREADS": str(threads)}
+                workers, in_flight = choice
+                settings = {"WEB_CONCURRENCY": str(workers), "WEB_THREADS": str(in_flight)}
                 checkpoint(conn)
                 with running_server(dsn, directory / "server.log", settings) as server:
                     stage.servers[True] = server
-                    round_ = Round(number, options.seconds, f".{workers}x{threads}")
+                    round_ = Round(number, options.seconds, f".{workers}x{in_flight}")
                     runs[choice] += run_round(stage, scenarios, round_, draw, tell)
                     server.stop()
         faults = faults_of(stage, [run for some in runs.values() for run in some])
@@ -77,8 +79,8 @@ def measure_workers(directory: Path, options: Options, tell: Told) -> Section:
 def workers_table(runs: Mapping[Choice, Sequence[Run]]) -> tuple[tuple[str, ...], ...]:
     """Return a row for each choice: medians over the rounds, and what share was turned away."""
     rows = []
-    for (workers, threads), some in runs.items():
-        row = [f"{workers} x {threads}"]
+    for (workers, in_flight), some in runs.items():
+        row = [f"{workers} x {in_flight}"]
         for name in CHOSEN:
             of_name = [run for run in some if run.scenario == name]
             rate = median(run.per_second for run in of_name)
