@@ -205,4 +205,4 @@ def _respond(
         request_id=current_request_id(),
         **extension,
     )
-    return WholeResponse(body, status=problem.status, headers=headers, mimetype=PROBLEM_TYPE)
+    return WholeResponse(body, status=problem.status, headers=headers, content_type=PROBLEM_TYPE)

@@ -41,6 +41,6 @@ def data_response(
     return WholeResponse(
         to_json({"data": data, "meta": meta or {}}),
         status=status,
-        headers=dict(headers or {}),
-        mimetype=JSON_TYPE,
+        headers=headers,
+        content_type=JSON_TYPE,
     )
