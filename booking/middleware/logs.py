@@ -18,6 +18,11 @@ logger = logging.getLogger("booking.access")
 
 STDERR = 2
 
+# What no line of ours tells is not looked up for it: where in the code, which thread, which process
+# (Python, "Logging HOWTO", "Optimization").
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 
 class OneLineFormatter(logging.Formatter):
     """Text in which nothing that a client sent can start a line of its own."""
