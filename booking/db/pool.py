@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
 from booking.db.connection import PooledConnection
+from booking.db.permits import Permits
 from booking.errors import DatabaseUnavailable, Overloaded
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,8 @@ class ConnectionPool:
     """``psycopg2.pool.ThreadedConnectionPool`` that waits, connects late and heals.
 
     By itself that pool raises at once when it is empty, connects at construction, and hands out
-    connections that the server has closed long since. Here a queue of as many permits as there are
-    connections bounds the wait, first come, first served; the first connection is opened when it is
+    connections that the server has closed long since. Here as many permits as there are
+    connections bound the wait, first come, first served; the first connection is opened when it is
     first needed, in the process that needs it (it must not cross a fork: PostgreSQL, chapter
     "libpq", "Database Connection Control Functions"); one that the server closed while it lay idle
     is thrown away before it is used; one comes back clean or not at all.
@@ -46,10 +46,7 @@ class ConnectionPool:
         pool = ThreadedConnectionPool(0, self._size, self._dsn, **self._parameters)
         pool.minconn = self._size
         self._pool = pool
-        permits: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(self._size):
-            permits.put(None)
-        self._permits = permits
+        self._permits = Permits(self._size)
         self._pid = os.getpid()
 
     @contextmanager
@@ -64,10 +61,8 @@ class ConnectionPool:
                 if self._pid != os.getpid():
                     self._open_in_this_process()
         permits = self._permits
-        try:
-            permits.get(timeout=self._timeout_seconds)
-        except queue.Empty:
-            raise Overloaded("No database connection came free in time.") from None
+        if not permits.take(timeout_seconds=self._timeout_seconds):
+            raise Overloaded("No database connection came free in time.")
         try:
             pool = self._pool
             conn = self._take(pool)
@@ -76,7 +71,7 @@ class ConnectionPool:
             finally:
                 self._give_back(pool, conn)
         finally:
-            permits.put(None)
+            permits.give_back()
 
     def _take(self, pool: ThreadedConnectionPool) -> PooledConnection:
         while True:
