@@ -29,6 +29,7 @@ from booking.middleware import authentication, cors, logs, request_id
 from booking.middleware.admission import Admission
 from booking.middleware.arrival import Arrival
 from booking.middleware.headers import SecurityHeaders
+from booking.middleware.in_flight import InFlight
 from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
@@ -124,7 +125,7 @@ def create_app(config: Config) -> Flask:
     app.url_map.merge_slashes = False
     admission = Admission(
         SecurityHeaders(app.wsgi_app),
-        limit=config.web_threads,
+        in_flight=InFlight(most=config.web_threads, least=2 * config.db_pool_size),
         exempt=PROBES,
         refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
     )

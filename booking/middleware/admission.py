@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+
+from booking.middleware.in_flight import InFlight
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,60 +23,61 @@ logger = logging.getLogger(__name__)
 
 
 class Admission:
-    """Lets ``limit`` requests at a time into a WSGI application, and those for the ``exempt`` paths
-    always; the others are for ``refuse``, a WSGI application too.
+    """Lets requests into a WSGI application while ``in_flight`` has room, and those for the
+    ``exempt`` paths always; the others are for ``refuse``, a WSGI application too.
     """
 
     def __init__(
         self,
         application: WSGIApplication,
         *,
-        limit: int,
+        in_flight: InFlight,
         exempt: frozenset[str],
         refuse: WSGIApplication,
     ) -> None:
         self._application = application
         self._exempt = exempt
         self._refuse = refuse
-        # Taking from a deque and putting back need no lock between threads.
-        self._places = deque([None] * limit)
-        self._refusals = RefusalLog(limit)
+        self._in_flight = in_flight
+        self._refusals = RefusalLog()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve or refuse one request."""
         if environ.get("PATH_INFO") in self._exempt:
             return self._application(environ, start_response)
-        try:
-            self._places.pop()
-        except IndexError:
+        entry = self._in_flight.enter()
+        if entry is None:
             return self.refuse(environ, start_response)
         try:
             return self._application(environ, start_response)
         finally:
-            self._places.append(None)
+            self._in_flight.leave(entry)
 
-    def is_full_for(self, path: str) -> bool:
-        """Tell whether a request for ``path`` would be refused now."""
-        return not self._places and path not in self._exempt
+    def is_full(self) -> bool:
+        """Tell whether a request would be refused now, unless its path is exempt."""
+        return self._in_flight.is_full()
+
+    def is_exempt(self, path: str) -> bool:
+        """Tell whether requests for ``path`` are let in always."""
+        return path in self._exempt
 
     def refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Refuse one request: of ``environ`` the method, the path and two headers are read."""
-        self._refusals.count()
+        self._refusals.count(self._in_flight.limit)
         return self._refuse(environ, start_response)
 
 
 class RefusalLog:
     """Counts refusals, and writes a line about them once a second at most."""
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._logged_at = -LOG_SECONDS
         self._refused = 0
 
-    def count(self) -> None:
-        """Count one."""
+    def count(self, limit: int) -> None:
+        """Count one, of a time when ``limit`` requests were let in."""
         now = self._clock()
         with self._lock:
             self._refused += 1
@@ -85,6 +87,6 @@ class RefusalLog:
         logger.warning(
             "overloaded: %d requests are in flight, and %d more were refused since the last such "
             "line",
-            self._limit,
+            limit,
             refused,
         )

@@ -12,8 +12,8 @@ import errno
 import logging
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gevent.socket import SOCK_STREAM
+from gevent.socket import SOCK_STREAM, wait
 from gevent.socket import socket as GreenSocket  # noqa: N812
 from greenlet import greenlet
 from gunicorn import util
@@ -31,6 +31,7 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
+from booking.worker.plain import PlainRequest, read_plain
 from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
 
 # Twice as many as the connections of a worker, with those to the database and the log.
@@ -44,6 +45,10 @@ LINGER_SECONDS = 2.0
 # ends with it.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1024 * 1024
+# As much as gunicorn reads at a time.
+READ_BYTES = 8192
+READABLE = 1
+REFUSAL_FIELDS = ("x-request-id", "origin")
 _CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}
 
 logger = logging.getLogger(__name__)
@@ -120,26 +125,28 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     def handle(self, server_name: Any, client: Any, addr: Any) -> None:
         """Serve the requests of one connection, one after the other."""
         request = None
+        arrivals = _Arrivals(client)
+        idleness = _Idleness(self._idle, self.cfg.keepalive)
         try:
             parser = get_parser(self.cfg, client, addr)
-            while self._drain(parser):
-                with self._waiting():
-                    request = None
-                    request = next(parser)
-                if request is None:
-                    break
-                if _body_length(request) >= DRAIN_BYTES:
-                    # Answered, and told that the connection ends.
-                    request.force_close()
-                if self._is_turned_away(request):
-                    client.sendall(self._turning_away(request))
-                    if request.should_close():
+            while True:
+                request = None
+                with idleness:
+                    data = arrivals.next_bytes(parser.unreader)
+                    plain = self._plain_to_turn_away(data)
+                    if plain is None:
+                        parser.unreader.unread(data)
+                        request = next(parser)
+                if plain is not None:
+                    closes = not self.alive
+                    _send(client, self._refusal(plain.method, plain.path, plain.fields, closes))
+                    if closes:
                         break
                 else:
-                    self.handle_request(server_name, request, client, addr)
-                # Others get their turn, whatever this one has sent ahead.
-                gevent.sleep(0)
-        except (NoMoreData, StopIteration):
+                    self._serve(server_name, request, client, addr)
+                    if not self._drain(parser):
+                        break
+        except (NoMoreData, StopIteration, _IdleTooLong):
             pass
         except OSError as error:
             if error.errno not in _CLIENT_LEFT:
@@ -147,37 +154,53 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except Exception as error:  # noqa: BLE001 (answered and logged there)
             self.handle_error(request, client, addr, error)
         finally:
+            idleness.close()
+            arrivals.close()
             util.close_graceful(client)
+
+    def _plain_to_turn_away(self, data: bytes) -> PlainRequest | None:
+        admission = self.wsgi.extensions["admission"]
+        if not admission.is_full():
+            return None
+        plain = read_plain(data, max_fields=self.cfg.limit_request_fields)
+        if plain is None or admission.is_exempt(util.unquote_to_wsgi_str(plain.path)):
+            return None
+        return plain
+
+    def _serve(self, server_name: Any, request: Any, client: Any, addr: Any) -> None:
+        """Serve, or turn away, a request that gunicorn has parsed. StopIteration ends the
+        connection.
+        """
+        if _body_length(request) >= DRAIN_BYTES:
+            # Answered, and told that the connection ends.
+            request.force_close()
+        if not self._is_turned_away(request):
+            self.handle_request(server_name, request, client, addr)
+            return
+        fields = {name.lower(): value for name, value in request.headers}
+        # Who waits to be asked for the body does not send it now.
+        if not self.alive or "expect" in fields:
+            request.force_close()
+        closes = request.should_close()
+        _send(client, self._refusal(request.method, request.path, fields, closes))
+        if closes:
+            raise StopIteration
 
     def _is_turned_away(self, request: Any) -> bool:
         admission = self.wsgi.extensions["admission"]
-        return bool(admission.is_full_for(util.unquote_to_wsgi_str(request.path)))
-
-    def _turning_away(self, request: Any) -> bytes:
-        """Return the refusal of the application's admission: what a WSGI request costs would go off
-        those that are served.
-        """
-        # Who waits to be asked for the body does not send it now.
-        if not self.alive or any(name == "EXPECT" for name, _ in request.headers):
-            request.force_close()
-        environ = {
-            "REQUEST_METHOD": request.method,
-            "PATH_INFO": util.unquote_to_wsgi_str(request.path),
-            **{f"HTTP_{name.replace('-', '_')}": value for name, value in request.headers},
-        }
-        return whole_response(
-            self.wsgi.extensions["admission"].refuse, environ, closes=request.should_close()
+        return admission.is_full() and not admission.is_exempt(
+            util.unquote_to_wsgi_str(request.path)
         )
 
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        this = gevent.getcurrent()
-        self._idle.add(this)
-        try:
-            with gevent.Timeout(self.cfg.keepalive, False):  # type: ignore[arg-type] # as documented
-                yield
-        finally:
-            self._idle.discard(this)
+    def _refusal(self, method: str, path: str, fields: Mapping[str, str], closes: bool) -> bytes:
+        """Return the refusal of the application's admission: what a WSGI request costs would go off
+        those that are served. The names of ``fields`` are in lower case.
+        """
+        environ = {"REQUEST_METHOD": method, "PATH_INFO": util.unquote_to_wsgi_str(path)}
+        for name in REFUSAL_FIELDS:
+            if name in fields:
+                environ[f"HTTP_{name.replace('-', '_').upper()}"] = fields[name]
+        return whole_response(self.wsgi.extensions["admission"].refuse, environ, closes=closes)
 
     @staticmethod
     def _drain(parser: Any) -> bool:
@@ -196,6 +219,65 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         logger.warning("refused before the application: %s %s", problem.code, type(exc).__name__)
         with suppress(OSError):
             client.sendall(refusal(problem))
+
+
+class _IdleTooLong(Exception):
+    pass
+
+
+class _Idleness:
+    """While it is entered the connection of this greenlet waits for its client, among the ``idle``
+    ones, and for so many seconds at most: then it raises _IdleTooLong.
+    """
+
+    def __init__(self, idle: set[greenlet], seconds: float) -> None:
+        self._idle = idle
+        self._this = gevent.getcurrent()
+        self._timeout = gevent.Timeout(seconds, _IdleTooLong)
+
+    def __enter__(self) -> None:
+        self._idle.add(self._this)
+        self._timeout.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self._timeout.cancel()
+        self._idle.discard(self._this)
+
+    def close(self) -> None:
+        self._timeout.close()
+
+
+class _Arrivals:
+    """What comes on a connection. Whoever asks gives way: others get their turn, whatever a client
+    has sent ahead.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._is_readable = gevent.get_hub().loop.io(client.fileno(), READABLE)
+
+    def next_bytes(self, unreader: Any) -> bytes:
+        """Return what was read ahead, or what comes. StopIteration where nothing will."""
+        data: bytes = unreader.take_buffered()
+        if data:
+            gevent.sleep(0)
+            return data
+        # To ask the socket before the loop would be a call more for each request.
+        wait(self._is_readable)
+        data = self._client.recv(READ_BYTES)
+        if not data:
+            raise StopIteration
+        return data
+
+    def close(self) -> None:
+        self._is_readable.close()
+
+
+def _send(client: Any, response: bytes) -> None:
+    # sendall() asks for the size of the socket's buffer, and almost always one call sends all.
+    sent = client.send(response)
+    if sent < len(response):
+        client.sendall(response[sent:])
 
 
 def _body_length(request: Any) -> int:

@@ -127,3 +127,13 @@ def test_key_with_a_control_character_is_told_as_such(server: LiveServer, key: b
         head, _, problem = connection.recv(65_536).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert json.loads(problem)["code"] == "IDEMPOTENCY_KEY_INVALID"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HT"], ids=["nothing", "half a head"])
+def test_connection_that_says_nothing_more_ends(database_url: str, sent: bytes) -> None:
+    with (
+        LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 1") as server,
+        connect(server) as connection,
+    ):
+        connection.sendall(sent)
+        assert connection.recv(100) == b""

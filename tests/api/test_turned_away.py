@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -69,3 +71,26 @@ def test_connection_that_cannot_go_on_is_closed(full: LiveServer, header: str) -
         answer = connection.getresponse()
         assert (answer.status, answer.headers["Connection"]) == (503, "close")
         assert json.loads(answer.read())["code"] == "OVERLOADED"
+
+
+@pytest.mark.parametrize("cuts", [[], [20, 150], [20, 300]])
+def test_each_request_has_its_answer_however_it_comes(full: LiveServer, cuts: list[int]) -> None:
+    body = json.dumps(booking_body("x"))
+    request = (
+        "POST /api/bookings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+    both = request * 2
+    assert all(cut < len(both) for cut in cuts)
+    with (
+        closing(socket.create_connection(("127.0.0.1", full.port), timeout=5)) as connection,
+        connection.makefile("rb") as answers,
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for begin, end in itertools.pairwise([0, *cuts, len(both)]):
+            connection.sendall(both[begin:end])
+        for _ in range(2):
+            assert answers.readline() == b"HTTP/1.1 503 Service Unavailable\r\n"
+            fields = http.client.parse_headers(answers)
+            problem = json.loads(answers.read(int(fields["Content-Length"])))
+            assert problem["code"] == "OVERLOADED"

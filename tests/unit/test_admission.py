@@ -13,6 +13,7 @@ from booking.controllers.problems import refusal
 from booking.errors import Overloaded
 from booking.middleware.admission import Admission, RefusalLog
 from booking.middleware.headers import SECURITY_HEADERS
+from booking.middleware.in_flight import InFlight
 
 ORIGIN = "https://app.example.com"
 
@@ -22,7 +23,7 @@ def full() -> Iterator[Client]:
     """A client of an application that has no place left; it says so if it is asked all the same."""
     application = Admission(
         lambda _environ, _start: pytest.fail("let in"),
-        limit=0,
+        in_flight=InFlight(most=0, least=0),
         exempt=frozenset(),
         refuse=refusal(Overloaded(), cors_origins=frozenset({ORIGIN})),
     )
@@ -70,7 +71,7 @@ def test_place_comes_back_from_a_request_that_failed() -> None:
 
     application = Admission(
         fail,  # type: ignore[arg-type] # it returns nothing
-        limit=1,
+        in_flight=InFlight(most=1, least=1),
         exempt=frozenset(),
         refuse=refusal(Overloaded(), cors_origins=frozenset()),
     )
@@ -81,8 +82,8 @@ def test_place_comes_back_from_a_request_that_failed() -> None:
 
 def test_refusals_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
     moments = iter([10.0, 10.1, 10.9, 11.0, 15.0])
-    log = RefusalLog(limit=7, clock=lambda: next(moments))
+    log = RefusalLog(clock=lambda: next(moments))
     for _ in range(5):
-        log.count()
+        log.count(7)
     counts = [record.args for record in caplog.records]
     assert counts == [(7, 1), (7, 3), (7, 1)]
