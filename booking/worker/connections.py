@@ -22,7 +22,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gevent.socket import SOCK_STREAM, wait
+from gevent.socket import SOCK_STREAM
 from gevent.socket import socket as GreenSocket  # noqa: N812
 from greenlet import greenlet
 from gunicorn import util
@@ -31,8 +31,10 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
+from booking.worker.arriving import Arrivals, Idleness, IdleTooLong
 from booking.worker.plain import PlainRequest, read_plain
 from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
+from booking.worker.sending import GatheredSends, send
 
 # Twice as many as the connections of a worker, with those to the database and the log.
 OPEN_FILES = 8192
@@ -45,9 +47,6 @@ LINGER_SECONDS = 2.0
 # ends with it.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1024 * 1024
-# As much as gunicorn reads at a time.
-READ_BYTES = 8192
-READABLE = 1
 REFUSAL_FIELDS = ("x-request-id", "origin")
 _CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}
 
@@ -125,8 +124,8 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     def handle(self, server_name: Any, client: Any, addr: Any) -> None:
         """Serve the requests of one connection, one after the other."""
         request = None
-        arrivals = _Arrivals(client)
-        idleness = _Idleness(self._idle, self.cfg.keepalive)
+        arrivals = Arrivals(client)
+        idleness = Idleness(self._idle, self.cfg.keepalive)
         try:
             parser = get_parser(self.cfg, client, addr)
             while True:
@@ -139,14 +138,14 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                         request = next(parser)
                 if plain is not None:
                     closes = not self.alive
-                    _send(client, self._refusal(plain.method, plain.path, plain.fields, closes))
+                    send(client, self._refusal(plain.method, plain.path, plain.fields, closes))
                     if closes:
                         break
                 else:
                     self._serve(server_name, request, client, addr)
                     if not self._drain(parser):
                         break
-        except (NoMoreData, StopIteration, _IdleTooLong):
+        except (NoMoreData, StopIteration, IdleTooLong):
             pass
         except OSError as error:
             if error.errno not in _CLIENT_LEFT:
@@ -175,14 +174,18 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             # Answered, and told that the connection ends.
             request.force_close()
         if not self._is_turned_away(request):
-            self.handle_request(server_name, request, client, addr)
+            gathered = GatheredSends(client)
+            try:
+                self.handle_request(server_name, request, gathered, addr)
+            finally:
+                gathered.flush()
             return
         fields = {name.lower(): value for name, value in request.headers}
         # Who waits to be asked for the body does not send it now.
         if not self.alive or "expect" in fields:
             request.force_close()
         closes = request.should_close()
-        _send(client, self._refusal(request.method, request.path, fields, closes))
+        send(client, self._refusal(request.method, request.path, fields, closes))
         if closes:
             raise StopIteration
 
@@ -219,65 +222,6 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         logger.warning("refused before the application: %s %s", problem.code, type(exc).__name__)
         with suppress(OSError):
             client.sendall(refusal(problem))
-
-
-class _IdleTooLong(Exception):
-    pass
-
-
-class _Idleness:
-    """While it is entered the connection of this greenlet waits for its client, among the ``idle``
-    ones, and for so many seconds at most: then it raises _IdleTooLong.
-    """
-
-    def __init__(self, idle: set[greenlet], seconds: float) -> None:
-        self._idle = idle
-        self._this = gevent.getcurrent()
-        self._timeout = gevent.Timeout(seconds, _IdleTooLong)
-
-    def __enter__(self) -> None:
-        self._idle.add(self._this)
-        self._timeout.start()
-
-    def __exit__(self, *_error: object) -> None:
-        self._timeout.cancel()
-        self._idle.discard(self._this)
-
-    def close(self) -> None:
-        self._timeout.close()
-
-
-class _Arrivals:
-    """What comes on a connection. Whoever asks gives way: others get their turn, whatever a client
-    has sent ahead.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._is_readable = gevent.get_hub().loop.io(client.fileno(), READABLE)
-
-    def next_bytes(self, unreader: Any) -> bytes:
-        """Return what was read ahead, or what comes. StopIteration where nothing will."""
-        data: bytes = unreader.take_buffered()
-        if data:
-            gevent.sleep(0)
-            return data
-        # To ask the socket before the loop would be a call more for each request.
-        wait(self._is_readable)
-        data = self._client.recv(READ_BYTES)
-        if not data:
-            raise StopIteration
-        return data
-
-    def close(self) -> None:
-        self._is_readable.close()
-
-
-def _send(client: Any, response: bytes) -> None:
-    # sendall() asks for the size of the socket's buffer, and almost always one call sends all.
-    sent = client.send(response)
-    if sent < len(response):
-        client.sendall(response[sent:])
 
 
 def _body_length(request: Any) -> int:
