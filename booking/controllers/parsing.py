@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from flask import Flask, request
 from gunicorn.http.errors import NoMoreData, ParseException
 from marshmallow import Schema
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from booking.errors import (
     DomainError,
@@ -123,6 +123,11 @@ def _read_bytes() -> bytes:
     except (ParseException, NoMoreData) as error:
         # gunicorn reads the chunks of a body as they are asked for, and so finds one that is none.
         raise MalformedRequest("The chunks of the request body cannot be read.") from error
+    except OSError as error:
+        raise ClientDisconnected from error
+    if len(body) < (request.content_length or 0):
+        # Incomplete, whatever it looks like (RFC 9112, section 8).
+        raise ClientDisconnected
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
     return body

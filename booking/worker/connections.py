@@ -126,6 +126,8 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         request = None
         arrivals = Arrivals(client)
         idleness = Idleness(self._idle, self.cfg.keepalive)
+        # Whoever does not go on with a body, or takes nothing of an answer, is given up.
+        client.settimeout(self.cfg.keepalive)
         try:
             parser = get_parser(self.cfg, client, addr)
             while True:
@@ -148,7 +150,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except (NoMoreData, StopIteration, IdleTooLong):
             pass
         except OSError as error:
-            if error.errno not in _CLIENT_LEFT:
+            if error.errno not in _CLIENT_LEFT and not isinstance(error, TimeoutError):
                 logger.exception("a connection failed")
         except Exception as error:  # noqa: BLE001 (answered and logged there)
             self.handle_error(request, client, addr, error)

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import psutil
 import pytest
 import requests
 
 from booking.controllers.parsing import MAX_BODY_BYTES
 from tests.factories import booking_body, slot_body
 from tests.servers import LiveServer
+from tests.sessions import wait_until
 
 IN_FLIGHT = 8
 # A worker that is held up answers nobody: any answer within this shows that it is not.
@@ -137,3 +140,62 @@ def test_connection_that_says_nothing_more_ends(database_url: str, sent: bytes) 
     ):
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'Content-Length: 90\r\n\r\n{"num_', b'Transfer-Encoding: chunked\r\n\r\n90\r\n{"num_'],
+    ids=["length", "chunks"],
+)
+def test_body_that_does_not_go_on_is_given_up(database_url: str, body: bytes) -> None:
+    with (
+        LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 1") as server,
+        connect(server) as connection,
+    ):
+        connection.sendall(POST + body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+        assert "ERROR" not in server.log()
+
+
+def test_answer_that_is_not_taken_is_given_up(database_url: str) -> None:
+    with (
+        LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 1") as server,
+        connect(server) as connection,
+    ):
+        # Many times what the sockets of both ends take in.
+        connection.sendall(200 * b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: count_connections(server) == 1, "the server to have it")
+        wait_until(lambda: count_connections(server) == 0, "the server to give it up")
+        assert "ERROR" not in server.log()
+
+
+@pytest.mark.parametrize("missing", [1, 40])
+def test_body_that_ends_before_its_length_is_refused(
+    narrow_server: LiveServer, missing: int
+) -> None:
+    """One byte: what came of it is a whole object, but nobody knows whether it is what was sent."""
+    body = b'{"num_seats": 1}'
+    with connect(narrow_server) as connection:
+        connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % (len(body) + missing) + body)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert "ERROR" not in narrow_server.log()
+
+
+def test_client_that_resets_in_a_body_is_no_defect(narrow_server: LiveServer) -> None:
+    with connect(narrow_server) as connection:
+        connection.sendall(POST + b"Content-Length: 90\r\n\r\n{")
+        wait_until(lambda: count_connections(narrow_server) == 1, "the server to have it")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_until(lambda: count_connections(narrow_server) == 0, "the server to see it")
+    assert requests.get(f"{narrow_server.base_url}/health", timeout=AT_ONCE_SECONDS).ok
+    assert "defect" not in narrow_server.log()
+
+
+def count_connections(server: LiveServer) -> int:
+    assert server.process is not None
+    [worker] = psutil.Process(server.process.pid).children()
+    return sum(
+        each.status == psutil.CONN_ESTABLISHED and each.laddr.port == server.port
+        for each in worker.net_connections("tcp")
+    )
