@@ -3,14 +3,18 @@
 A number alone bounds the wait only where one knows how fast requests are served, and that differs
 by machine, by request and by hour. So it is measured. A request that was the n-th in flight when it
 came, and was answered T seconds later, shows that n requests are served in T (J. D. C. Little, "A
-Proof for the Queuing Formula: L = λW", 1961): n / T in a second, whatever the limit is meanwhile.
+Proof for the Queuing Formula: L = λW", 1961): n / T in a second.
 
 What is no overload must not be taken for one:
 
-- A rush is let in whole: the limit is lowered only where waits have been long for a while, as CoDel
-  does it (RFC 8289, section 3).
+- A rush is let in whole: the limit is lowered for the first time only where waits have been long
+  for a while, as CoDel does it (RFC 8289, section 3), and forgotten when it has refused nobody for
+  a while.
+- A queue is served as fast when it is shorter. Where fewer in flight are served in proportion
+  fewer, they wait for something else (a group for its commit, a crowd for a locked row), and to
+  refuse would not help: the limit is given up.
 - A few requests that wait for a locked row say nothing of the others: medians are compared.
-- Waits that are long while few are in flight have another cause, and refusing would not help.
+- Waits that are long while few are in flight have another cause.
 """
 
 from __future__ import annotations
@@ -22,18 +26,25 @@ from collections.abc import Callable
 from statistics import median
 from typing import NamedTuple
 
+# Half of the requests are to be answered within so long under overload: 99 of 100 within a second.
 TARGET_SECONDS = 0.4
-"""The wait that half of the requests stay within under overload, so that 99 of 100 stay within a
-second."""
+# As long as a rush of as many as are let in may last.
 PATIENCE_SECONDS = 1.0
+# Requests are judged together: so long, and so many at least.
 WINDOW_SECONDS = 0.1
 WINDOW_REQUESTS = 8
+# Longer than pauses within an overload, shorter than those between two.
 FORGET_SECONDS = 2.0
 GROWTH = 1.25
+# A shorter queue is served at this share of the rate before, at least. Rates of two windows of a
+# queue differ by a third.
+RATE_KEPT = 0.6
+# So long it is not tried again whether fewer in flight would help.
+SPARED_SECONDS = 30.0
 
 
 class Entry(NamedTuple):
-    """When a request came, and the how manieth in flight it was."""
+    """When a request came, and how many were in flight with it."""
 
     at: float
     among: int
@@ -54,8 +65,10 @@ class InFlight:
         self._limit = most
         self._count = 0
         self._left: list[tuple[float, int]] = []
-        self._judged_at = clock()
+        self._judged_at = self._full_at = clock()
+        self._spared_until = clock()
         self._long_since: float | None = None
+        self._rate_before = 0.0
 
     @property
     def limit(self) -> int:
@@ -66,9 +79,12 @@ class InFlight:
         """Tell whether there are enough now."""
         if self._count < self._limit:
             return False
-        if self._limit < self._most and self._clock() - self._judged_at > FORGET_SECONDS:
-            # What was measured so long ago says nothing of now.
-            self._relax()
+        now = self._clock()
+        if self._limit < self._most:
+            if now - min(self._judged_at, self._full_at) > FORGET_SECONDS:
+                # What was measured so long ago says nothing of now.
+                self._relax()
+            self._full_at = now
         return self._count >= self._limit
 
     def enter(self) -> Entry | None:
@@ -102,12 +118,17 @@ class InFlight:
             # The limit holds nobody up.
             self._set(self._limit * GROWTH)
             return
+        rate = median(among / max(waited, 1e-6) for waited, among in self._left)
         if self._long_since is None:
-            self._long_since = now
-        if now - self._long_since >= PATIENCE_SECONDS:
-            per_second = median(among / max(waited, 1e-6) for waited, among in self._left)
+            self._long_since, self._rate_before = now, rate
+        if self._limit < self._most and rate < RATE_KEPT * self._rate_before:
+            self._relax()
+            self._spared_until = now + SPARED_SECONDS
+        elif now - self._long_since >= PATIENCE_SECONDS and now >= self._spared_until:
+            if self._limit == self._most:
+                self._full_at = now
             # Half of the way: what one window shows is no more than a guess.
-            self._set((self._limit + per_second * TARGET_SECONDS) / 2)
+            self._set((self._limit + rate * TARGET_SECONDS) / 2)
 
     def _set(self, limit: float) -> None:
         self._limit = max(self._least, min(self._most, math.ceil(limit)))

@@ -144,3 +144,66 @@ def test_few_that_all_wait_are_no_overload() -> None:
     server = Server()
     _waves(server, requests=100, seconds=2)
     assert server.in_flight.limit == MOST
+
+
+class GroupServer(Server):
+    """Serves all that have come, or so many of them, together; a group takes as long as one."""
+
+    GROUP_SIZE = 200
+
+    def run_groups(self, seconds: float, *, group_seconds: float, per_second: float) -> None:
+        """Serve group after group while so many requests come a second."""
+        self.waits = []
+        due = 0.0
+        for _ in range(round(seconds / group_seconds)):
+            group = [self._line.popleft() for _ in range(min(len(self._line), self.GROUP_SIZE))]
+            self.now += group_seconds / 2
+            due += group_seconds * per_second
+            self.offer(int(due))
+            due -= int(due)
+            self.now += group_seconds / 2
+            for entry in group:
+                self.waits.append(self.now - entry.at)
+                self.in_flight.leave(entry)
+
+
+def test_those_who_wait_for_a_slow_commit_are_not_fewer_for_being_refused() -> None:
+    server = GroupServer()
+    server.run_groups(10, group_seconds=0.5, per_second=250)
+    server.refused = 0
+    server.run_groups(20, group_seconds=0.5, per_second=250)
+    assert len(server.waits) > 0.97 * 20 * 250
+    assert server.refused == 0
+    assert server.in_flight.limit == MOST
+
+
+def test_crowd_before_a_locked_slot_does_not_keep_the_others_out() -> None:
+    """But for the seconds in which it is tried whether fewer in flight would help."""
+    server = Server()
+    stuck: deque[Entry] = deque()
+    refused_at: list[float] = []
+    began = server.now
+    while server.now < began + 25:
+        server.now += 1 / 40
+        stuck += [entry for _ in range(3) if (entry := server.in_flight.enter())]
+        other = server.in_flight.enter()
+        if other:
+            server.in_flight.leave(other)
+        else:
+            refused_at.append(server.now - began)
+        while stuck and stuck[0].at + LOCK_SECONDS <= server.now:
+            server.in_flight.leave(stuck.popleft())
+    assert len(refused_at) < 40 * 25 / 4
+    assert max(refused_at) - min(refused_at) < 8 * PATIENCE_SECONDS
+    assert server.in_flight.limit == MOST
+
+
+def test_rush_after_a_time_of_few_requests_finds_all_places() -> None:
+    server = Server()
+    server.run(5, per_second=200, offered=3)
+    server.run(0.9 * TARGET_SECONDS, per_second=1000)
+    assert server.in_flight.limit < MOST
+    server.run(1.5 * FORGET_SECONDS, per_second=8, offered=0.9)
+    server.refused = 0
+    server.offer(MOST - 1)
+    assert server.refused == 0
