@@ -76,7 +76,8 @@ class GroupBooking:
                 answers |= refusals
                 if len(answers) == len(wanted) or slot is None:
                     break
-                if new and shared:
+                if new and shared and _has_room(slot, wanted[0]):
+                    # Somebody has locked it.
                     shared = None
                 elif slot.lapsed_seats:
                     self._expiry.expire_holds_of_slot(slot_id)
@@ -204,6 +205,10 @@ def _by_index(new: Mapping[int, NewBooking], made: Mapping[str, Booking]) -> dic
         for index, booking in new.items()
         if booking.booking_id in made
     }
+
+
+def _has_room(slot: Bookability, wanted: SeatRequest) -> bool:
+    return slot.remaining_capacity - slot.lapsed_seats >= wanted.num_seats
 
 
 def _is_limited(slot: Bookability | None) -> bool:

@@ -54,9 +54,9 @@ class _Entry(Generic[Request, Outcome]):
 
 
 class GroupCommit(Generic[Request, Outcome]):
-    """Lines of requests, one for each slot that is being booked in this process.
+    """Lines of requests by their names: a slot's id, or whatever its requests have in common.
 
-    ``commit`` takes a slot's id and a group of requests and returns as many outcomes; it raises
+    ``commit`` takes a line's name and a group of requests and returns as many outcomes; it raises
     only where it did nothing for any of them, or does not know. A line is waited in for
     ``line_seconds`` at most, and a commit for ``commit_seconds``. A ``max_group_size`` of 1 forms
     no lines: every request commits by itself.
@@ -77,62 +77,66 @@ class GroupCommit(Generic[Request, Outcome]):
         self._lock = threading.Lock()
         self._lines: dict[str, deque[_Entry[Request, Outcome]]] = {}
 
-    def submit(self, slot_id: str, request: Request) -> Outcome:
+    def has_line(self, name: str) -> bool:
+        """Tell whether somebody is at work in a line."""
+        return name in self._lines
+
+    def submit(self, name: str, request: Request) -> Outcome:
         """Have the request committed, alone or with others, and return its outcome.
 
         Raises LockTimeout where its turn did not come, and OutcomeUnknown where its commit was not
         answered in time; and what ``commit`` raises.
         """
         if self._max_group_size == 1:
-            return self._commit(slot_id, [request])[0]
+            return self._commit(name, [request])[0]
         entry: _Entry[Request, Outcome] = _Entry(request)
         with self._lock:
-            line = self._lines.get(slot_id)
+            line = self._lines.get(name)
             if line is None:
-                self._lines[slot_id] = deque()
+                self._lines[name] = deque()
                 entry.stage = _Stage.LEADING
             else:
                 line.append(entry)
         if entry.stage is not _Stage.LEADING:
-            self._wait(slot_id, entry)
+            self._wait(name, entry)
         if entry.stage is _Stage.LEADING:
-            self._lead(slot_id, entry)
+            self._lead(name, entry)
         return entry.answer()
 
-    def _wait(self, slot_id: str, entry: _Entry[Request, Outcome]) -> None:
+    def _wait(self, name: str, entry: _Entry[Request, Outcome]) -> None:
         if entry.called.acquire(timeout=self._line_seconds):
             return
         with self._lock:
             if entry.stage is _Stage.IN_LINE:
-                self._lines[slot_id].remove(entry)
+                self._lines[name].remove(entry)
                 raise LockTimeout
         entry.called.acquire(timeout=self._commit_seconds)
 
-    def _lead(self, slot_id: str, leader: _Entry[Request, Outcome]) -> None:
+    def _lead(self, name: str, leader: _Entry[Request, Outcome]) -> None:
         group = [leader]
         with self._lock:
-            line = self._lines[slot_id]
+            line = self._lines[name]
             while line and len(group) < self._max_group_size:
                 entry = line.popleft()
                 entry.stage = _Stage.IN_GROUP
                 group.append(entry)
         try:
-            self._commit_group(slot_id, group)
+            self._commit_group(name, group)
         finally:
             # The next leader first: the database works while the answers are written.
-            self._hand_over(slot_id)
+            self._hand_over(name)
             for entry in group[1:]:
                 entry.called.release()
 
-    def _commit_group(self, slot_id: str, group: Sequence[_Entry[Request, Outcome]]) -> None:
+    def _commit_group(self, name: str, group: Sequence[_Entry[Request, Outcome]]) -> None:
         try:
-            outcomes = self._commit(slot_id, [entry.request for entry in group])
+            outcomes = self._commit(name, [entry.request for entry in group])
         except StatementRejected as error:
             if len(group) == 1:
                 group[0].answer = _raising(error)
                 return
             for entry in group:
-                self._commit_group(slot_id, [entry])
+                self._commit_group(name, [entry])
         except Exception as error:  # noqa: BLE001 (each of the group raises it)
             for entry in group:
                 entry.answer = _raising(error)
@@ -140,11 +144,11 @@ class GroupCommit(Generic[Request, Outcome]):
             for entry, outcome in zip(group, outcomes, strict=True):
                 entry.answer = _returning(outcome)
 
-    def _hand_over(self, slot_id: str) -> None:
+    def _hand_over(self, name: str) -> None:
         with self._lock:
-            line = self._lines[slot_id]
+            line = self._lines[name]
             if not line:
-                del self._lines[slot_id]
+                del self._lines[name]
                 return
             leader = line.popleft()
             leader.stage = _Stage.LEADING

@@ -1,9 +1,9 @@
 """Shared commit: bookings of different slots that come at the same time are committed together.
 
 Most of what a booking costs the database is per statement and per commit, whatever the slot. So
-bookings that nobody else's slot holds up share both: whoever finds all lanes busy is committed with
-the others who wait in the same lane, in one transaction. GroupCommit does that for a slot; here it
-does it for a lane, with the same promises.
+bookings of different slots share both: whoever finds all lanes busy is committed with the others
+who wait in the same lane, in one transaction. GroupCommit does that for a slot; here it does it for
+a lane, with the same promises.
 
 A shared statement waits for no slot: one that somebody has locked is passed by, and so are all
 where the statement fails for the sake of one of many. Nothing was done then, and each goes on by
@@ -43,7 +43,8 @@ class SharedCommit:
         commit_seconds: float,
     ) -> None:
         self._db = db
-        self._lanes = itertools.cycle([str(lane) for lane in range(lanes)])
+        self._lanes = [str(lane) for lane in range(lanes)]
+        self._turns = itertools.cycle(self._lanes)
         self._groups: GroupCommit[NewBooking, Booking | None] = GroupCommit(
             self._commit,
             max_group_size=max_group_size,
@@ -57,7 +58,11 @@ class SharedCommit:
         None: nothing was done for it, and its slot may take it yet. Raises OutcomeUnknown, and what
         keeps the database from answering; LockTimeout where its turn did not come.
         """
-        return self._groups.submit(next(self._lanes), new)
+        return self._groups.submit(self._choose_lane(), new)
+
+    def _choose_lane(self) -> str:
+        idle = (lane for lane in self._lanes if not self._groups.has_line(lane))
+        return next(idle, None) or next(self._turns)
 
     def _commit(self, _lane: str, group: Sequence[NewBooking]) -> Sequence[Booking | None]:
         try:

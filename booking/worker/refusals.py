@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from booking.controllers.problems import (
 )
 from booking.errors import IdempotencyKeyInvalid
 from booking.middleware.headers import SECURITY_HEADERS
-from booking.middleware.request_id import HEADER
+from booking.middleware.request_id import HEADER, choose_request_id
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -51,12 +51,13 @@ def _status_of(error: ParseException) -> HTTPStatus:
 
 def refusal(problem: Problem) -> bytes:
     """Return the whole response, which repeats nothing of what was sent."""
-    request_id = str(uuid.uuid4())
+    request_id = choose_request_id("")
     # The path is in what could not be read.
     body = problem_body(problem, DETAIL, instance="/", request_id=request_id)
     headers = {
         "Content-Type": PROBLEM_TYPE,
         "Content-Length": str(len(body)),
+        "Date": formatdate(usegmt=True),
         HEADER: request_id,
         **SECURITY_HEADERS,
     }

@@ -57,12 +57,12 @@ def parts(database_url: str) -> Iterator[Parts]:
     made.pool.close()
 
 
-class OneLane:
-    """Bookings of which one commit runs at a time."""
+class Lanes:
+    """Bookings of which so many commits run at a time."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, lanes: int = 1) -> None:
         self.shared = SharedCommit(
-            parts.db, lanes=1, max_group_size=100, line_seconds=SECONDS, commit_seconds=SECONDS
+            parts.db, lanes=lanes, max_group_size=100, line_seconds=SECONDS, commit_seconds=SECONDS
         )
         group_booking = GroupBooking(
             parts.db,
@@ -89,13 +89,13 @@ class OneLane:
 
 
 @pytest.fixture
-def lane(parts: Parts) -> OneLane:
-    return OneLane(parts)
+def lane(parts: Parts) -> Lanes:
+    return Lanes(parts)
 
 
 @contextmanager
 def in_one_commit(
-    url: str, parts: Parts, lane: OneLane, wanted: Sequence[SeatRequest]
+    url: str, parts: Parts, lane: Lanes, wanted: Sequence[SeatRequest]
 ) -> Iterator[tuple[Breakpoint, list[Future[Outcome]]]]:
     """Line the requests up behind a booking that has stopped; one commit when that is released."""
     first = seats(new_slot(parts, 1))
@@ -115,7 +115,7 @@ def in_one_commit(
 
 
 def book_in_one_commit(
-    url: str, parts: Parts, lane: OneLane, wanted: Sequence[SeatRequest]
+    url: str, parts: Parts, lane: Lanes, wanted: Sequence[SeatRequest]
 ) -> list[Outcome]:
     with in_one_commit(url, parts, lane, wanted) as (_, futures):
         pass
@@ -132,7 +132,7 @@ def transactions_of(url: str, slot_ids: Sequence[str]) -> int:
 
 
 def test_bookings_of_many_slots_are_one_commit(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 10) for _ in range(20)]
     wanted = [seats(slot_id, 1 + turn % 3) for turn, slot_id in enumerate(slots)]
@@ -146,9 +146,7 @@ def test_bookings_of_many_slots_are_one_commit(
         assert versions_of(database_url, request.slot_id) == [2]
 
 
-def test_each_gets_the_answer_of_its_own_slot(
-    parts: Parts, lane: OneLane, database_url: str
-) -> None:
+def test_each_gets_the_answer_of_its_own_slot(parts: Parts, lane: Lanes, database_url: str) -> None:
     full, closed, limited, lapsed = (
         new_slot(parts, 1),
         new_slot(parts, 9),
@@ -182,7 +180,7 @@ def test_each_gets_the_answer_of_its_own_slot(
 
 
 def test_locked_slot_holds_up_its_own_booking_alone(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 5) for _ in range(4)]
     with holding(database_url, LOCK_SLOT, slots[1]) as holder:
@@ -201,7 +199,7 @@ def test_locked_slot_holds_up_its_own_booking_alone(
 
 
 def test_seats_that_others_took_meanwhile_are_not_sold_again(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 1) for _ in range(3)]
     wanted = [seats(slot_id) for slot_id in slots]
@@ -229,7 +227,7 @@ OUT_OF_BOUNDS = (
     ids=["defect", "damaged slot", "lock timeout", "deadlock", "statement timeout"],
 )
 def test_fault_of_one_is_its_own(
-    parts: Parts, lane: OneLane, database_url: str, action: str, refusal: type[Exception]
+    parts: Parts, lane: Lanes, database_url: str, action: str, refusal: type[Exception]
 ) -> None:
     wanted = [seats(new_slot(parts, 5)) for _ in range(4)]
     odd = f"NEW.user_id = '{wanted[2].user_id}'"
@@ -240,7 +238,7 @@ def test_fault_of_one_is_its_own(
 
 
 def test_backend_that_dies_in_the_commit_books_nobody_and_says_so(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     wanted = [seats(new_slot(parts, 5), idempotency_key="k") for _ in range(4)]
     doomed = f"NEW.user_id = '{wanted[3].user_id}'"
@@ -253,7 +251,7 @@ def test_backend_that_dies_in_the_commit_books_nobody_and_says_so(
 
 
 def test_one_key_for_two_slots_books_one_of_them(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     user = unique("user")
     wanted = [
@@ -269,7 +267,7 @@ def test_one_key_for_two_slots_books_one_of_them(
 
 
 def test_limit_of_holds_across_the_slots_of_one_commit(
-    parts: Parts, lane: OneLane, database_url: str
+    parts: Parts, lane: Lanes, database_url: str
 ) -> None:
     user = unique("user")
     wanted = [seats(new_slot(parts, 5), hold=True, user_id=user) for _ in range(HOLDS + 2)]
@@ -310,7 +308,7 @@ def test_crowd_over_few_slots_from_two_processes_sells_each_seat_once(
 
 
 def test_line_of_a_lane_is_waited_in_with_a_limit(parts: Parts, database_url: str) -> None:
-    lane = OneLane(parts)
+    lane = Lanes(parts)
     lane.shared._groups._line_seconds = 0.1
     first, second = seats(new_slot(parts, 5)), seats(new_slot(parts, 5))
     with (
@@ -323,3 +321,21 @@ def test_line_of_a_lane_is_waited_in_with_a_limit(parts: Parts, database_url: st
         stop.release()
         assert told([result(leader)]) == ["CONFIRMED"]
     assert read_slot(database_url, second.slot_id).remaining == 5
+
+
+def test_lane_that_stands_still_holds_up_nobody_while_another_is_idle(
+    parts: Parts, database_url: str
+) -> None:
+    lanes = Lanes(parts, 2)
+    stuck, slot_id = seats(new_slot(parts, 5)), new_slot(parts, 5)
+    with (
+        background() as start,
+        breakpoint_at(database_url, "bookings", when=f"NEW.user_id = '{stuck.user_id}'") as stop,
+    ):
+        leader = start(lambda: outcome_of(lanes.bookings, stuck))
+        stop.wait_for_stop()
+        for _ in range(3):
+            told_of = stop.run_beside(lambda: outcome_of(lanes.bookings, seats(slot_id)))
+            assert told([told_of]) == ["CONFIRMED"]
+        stop.release()
+        assert told([result(leader)]) == ["CONFIRMED"]
