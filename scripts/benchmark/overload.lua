@@ -1,7 +1,7 @@
 -- Books as book.lua does, from clients that think between their requests: what is offered does not
 -- go down where answers come late. Tells latencies of accepted and refused requests apart.
--- Arguments: path, number of the first slot, how many slots, the run's label, seed, mean think time in
--- ms, and for how many ms nothing is counted.
+-- Arguments: path, number of the first slot, how many slots, the run's label, seed, mean time from one
+-- request of a client to its next in ms, and for how many ms nothing is counted.
 --
 -- wrk tells response() of no request. The moment of sending goes out as the request's id and comes
 -- back with its answer.
@@ -17,10 +17,14 @@ ffi.cdef [[
 local CLOCK_MONOTONIC = jit.os == "OSX" and 6 or 1
 -- Latencies are counted in classes that are so much wider than the one before.
 local WIDTH = math.log(1.02)
+-- Answers over which their mean is taken.
+local RECENT = 1000
 
 local moment = ffi.new("moment")
-local path, first, last, label, think, warm_up
+local path, first, last, label, interval, warm_up
 local sent = 0
+-- How long an answer takes, in ms, of late.
+local waited = 0
 local began
 
 accepted, refused, told = {}, {}, { bare = 0, strange = 0 }
@@ -35,11 +39,12 @@ function init(arguments)
     first = tonumber(arguments[2])
     last = first + tonumber(arguments[3]) - 1
     math.randomseed(tonumber(arguments[5]))
-    think, warm_up = tonumber(arguments[6]), tonumber(arguments[7])
+    interval, warm_up = tonumber(arguments[6]), tonumber(arguments[7])
 end
 
 function delay()
-    return math.floor(-think * math.log(1 - math.random()))
+    -- Whoever waited for an answer thinks for as much less: a client sends as often all the same.
+    return math.floor(-math.max(interval - waited, 0) * math.log(1 - math.random()))
 end
 
 function request()
@@ -60,11 +65,13 @@ function response(status, headers)
     if status == 503 and headers["Retry-After"] == nil then
         told.bare = told.bare + 1
     end
+    local milliseconds = now() - moment_sent
+    waited = waited + (milliseconds - waited) / RECENT
     if moment_sent - began < warm_up then
         return
     end
     local counts = status == 201 and accepted or refused
-    local class = "c" .. math.floor(math.log(math.max(now() - moment_sent, 0.1)) / WIDTH)
+    local class = "c" .. math.floor(math.log(math.max(milliseconds, 0.1)) / WIDTH)
     counts[class] = (counts[class] or 0) + 1
 end
 

@@ -1,7 +1,8 @@
 """The section of overload: three times what the server can carry, and what becomes of each request.
 
-Clients think between their requests, exponentially, so what is offered does not go down where
-answers come late. What the server can carry is measured in the same round.
+Clients think between their requests, exponentially, and for as much less as they wait for answers,
+so what comes does not go down where these come late. What the server can carry is measured in the
+same round.
 """
 
 from __future__ import annotations
@@ -103,14 +104,14 @@ def measure_overload(directory: Path, options: Options, tell: Told) -> Section:
 
 def _overload(stage: Stage, load: str, peak: float, plan: Plan) -> tuple[Run, Overload]:
     slots = RANDOM_SLOTS if load == "random" else stage.new_hot_slot()
-    think_ms = 1000 * CLIENTS / (OFFERED * peak)
+    interval_ms = 1000 * CLIENTS / (OFFERED * peak)
     arguments = [BOOKINGS, str(slots[0]), str(len(slots)), plan.label, str(plan.seed)]
     seconds = WARM_UP_SECONDS + plan.seconds
     server = stage.servers[True]
     told = run_script(
         server.base_url,
         "overload.lua",
-        [*arguments, f"{think_ms:.3f}", str(1000 * WARM_UP_SECONDS)],
+        [*arguments, f"{interval_ms:.3f}", str(1000 * WARM_UP_SECONDS)],
         clients=CLIENTS,
         seconds=seconds,
     )
