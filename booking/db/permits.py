@@ -19,11 +19,6 @@ class Permits:
         self._waiting: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for one."""
-        return len(self._waiting)
-
     def take(self, *, timeout_seconds: float) -> bool:
         """Take one; False where none came in time."""
         with self._lock:

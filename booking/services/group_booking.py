@@ -101,8 +101,9 @@ class GroupBooking:
         if _is_limited(slot):
             return self._db.transact(lambda conn: self._book_within_limit(conn, slot_id, new))
         if shared:
-            made = {index: shared.book(booking) for index, booking in new.items()}
-            return {index: booking for index, booking in made.items() if booking}
+            [(index, booking)] = new.items()
+            made = shared.book(booking)
+            return {index: made} if made else {}
         return _by_index(
             new,
             self._db.write(

@@ -11,7 +11,7 @@ from tests.threads import PATIENCE_SECONDS, background, result
 
 def _wait_for(permits: Permits, waiting: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while permits.waiting != waiting:
+    while len(permits._waiting) != waiting:
         assert time.monotonic() < deadline, "nobody waits"
         time.sleep(0.001)
 
