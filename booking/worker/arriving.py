@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gevent
-from gevent.socket import wait
 from greenlet import greenlet
 
 # As much as gunicorn reads at a time.
@@ -17,27 +17,31 @@ class IdleTooLong(Exception):
     """The client has sent no whole head of a request in time."""
 
 
-class Idleness:
-    """While it is entered the connection of this greenlet waits for its client, among the ``idle``
-    ones, and for so many seconds at most: then it raises IdleTooLong.
+class IdleConnections:
+    """The connections that wait for their clients, by their greenlets: each is one of them while it
+    has entered. Those that have waited longest come first, and a look at them now and then costs
+    less than a timer for each wait.
     """
 
-    def __init__(self, idle: set[greenlet], seconds: float) -> None:
-        self._idle = idle
-        self._this = gevent.getcurrent()
-        self._timeout = gevent.Timeout(seconds, IdleTooLong)
+    def __init__(self) -> None:
+        self._since: dict[greenlet, float] = {}
 
     def __enter__(self) -> None:
-        self._idle.add(self._this)
-        self._timeout.start()
+        self._since[gevent.getcurrent()] = time.monotonic()
 
     def __exit__(self, *_error: object) -> None:
-        self._timeout.cancel()
-        self._idle.discard(self._this)
+        self._since.pop(gevent.getcurrent(), None)
 
-    def close(self) -> None:
-        """End the use of the loop's timer."""
-        self._timeout.close()
+    def give_up(self, since: float) -> None:
+        """Raise IdleTooLong in those that have waited since then, by the monotonic clock, or for
+        longer. For the loop to call: whoever is on the list at that moment waits.
+        """
+        while self._since:
+            waiting, began = next(iter(self._since.items()))
+            if began > since:
+                return
+            del self._since[waiting]
+            waiting.throw(IdleTooLong)
 
 
 class Arrivals:
@@ -47,7 +51,8 @@ class Arrivals:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._is_readable = gevent.get_hub().loop.io(client.fileno(), _READABLE)
+        self._hub = gevent.get_hub()
+        self._is_readable = self._hub.loop.io(client.fileno(), _READABLE)
 
     def next_bytes(self, unreader: Any) -> bytes:
         """Return what was read ahead, or what comes. StopIteration where nothing will."""
@@ -56,7 +61,7 @@ class Arrivals:
             gevent.sleep(0)
             return data
         # To ask the socket before the loop would be a call more for each request.
-        wait(self._is_readable)
+        self._hub.wait(self._is_readable)
         data = self._client.recv(READ_BYTES)
         if not data:
             raise StopIteration

@@ -24,14 +24,13 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 from gevent.socket import SOCK_STREAM
 from gevent.socket import socket as GreenSocket  # noqa: N812
-from greenlet import greenlet
 from gunicorn import util
 from gunicorn.http import get_parser
 from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
-from booking.worker.arriving import Arrivals, Idleness, IdleTooLong
+from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.plain import PlainRequest, read_plain
 from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
 from booking.worker.sending import GatheredSends, send
@@ -62,7 +61,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: set[greenlet] = set()
+        self._idle = IdleConnections()
 
     def patch(self) -> None:
         """Make what waits give way to others: the standard library, and the driver.
@@ -99,6 +98,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             server.start()
         while self.alive:
             self.notify()
+            self._give_up_idle(seconds=self.cfg.keepalive)
             self._stopping.wait(HEARTBEAT_SECONDS)
         for server in servers:
             _accept_the_rest(server)
@@ -110,12 +110,16 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         super().handle_exit(sig, frame)
         gevent.get_hub().loop.run_callback_threadsafe(self._stopping.set)
 
+    def _give_up_idle(self, *, seconds: float) -> None:
+        since = time.monotonic() - seconds
+        gevent.get_hub().loop.run_callback(self._idle.give_up, since)
+
     def _finish(self, connections: Pool) -> None:
         began = time.monotonic()
         while connections and time.monotonic() - began < self.cfg.graceful_timeout:
             self.notify()
             if time.monotonic() - began >= LINGER_SECONDS:
-                gevent.killall(list(self._idle), block=False)
+                self._give_up_idle(seconds=LINGER_SECONDS)
             connections.join(timeout=0.1)
         if connections:
             logger.warning("%d requests are cut off", len(connections))
@@ -125,14 +129,13 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Serve the requests of one connection, one after the other."""
         request = None
         arrivals = Arrivals(client)
-        idleness = Idleness(self._idle, self.cfg.keepalive)
         # Whoever does not go on with a body, or takes nothing of an answer, is given up.
         client.settimeout(self.cfg.keepalive)
         try:
             parser = get_parser(self.cfg, client, addr)
             while True:
                 request = None
-                with idleness:
+                with self._idle:
                     data = arrivals.next_bytes(parser.unreader)
                     plain = self._plain_to_turn_away(data)
                     if plain is None:
@@ -155,7 +158,6 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except Exception as error:  # noqa: BLE001 (answered and logged there)
             self.handle_error(request, client, addr, error)
         finally:
-            idleness.close()
             arrivals.close()
             util.close_graceful(client)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -140,6 +141,18 @@ def test_connection_that_says_nothing_more_ends(database_url: str, sent: bytes) 
     ):
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+def test_connection_is_as_patient_after_every_request(database_url: str) -> None:
+    """However long it has been idle before, all in all."""
+    with (
+        LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 2") as server,
+        connect(server) as connection,
+    ):
+        for _ in range(12):
+            time.sleep(0.25)
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
