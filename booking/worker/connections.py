@@ -31,6 +31,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
+from booking.worker.collector import collect_seldom
 from booking.worker.plain import PlainRequest, read_plain
 from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
 from booking.worker.sending import GatheredSends, send
@@ -84,6 +85,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def run(self) -> None:
         """Serve until told to end, then finish what was begun."""
+        collect_seldom()
         connections = Pool(self.worker_connections)
         servers = [
             StreamServer(
