@@ -137,6 +137,7 @@ class Bookability:
 class PendingHold:
     """A hold that nobody confirmed or cancelled. Lapsed, it has no ``seconds_left`` above 0."""
 
+    booking_id: str
     slot_id: str
     is_unswept: bool
     seconds_left: int

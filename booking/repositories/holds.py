@@ -23,18 +23,33 @@ class Expired:
         return Expired(self.holds + other.holds, self.seats + other.seats)
 
 
-def expire_holds(conn: Connection, slot_ids: Sequence[str], max_holds: int) -> Expired:
-    """Fail lapsed holds of the slots, ``max_holds`` at most, and give their seats back.
+def expire_holds(
+    conn: Connection,
+    slot_ids: Sequence[str],
+    max_holds: int,
+    booking_ids: Sequence[str] | None = None,
+) -> Expired:
+    """Fail lapsed holds of the slots, ``max_holds`` at most, and give their seats back; where there
+    are ``booking_ids``, those alone.
 
     Locks slots by id, then holds, until the commit; passes over what others have locked.
     """
-    holds, seats = _queries.expire_holds(conn, slot_ids=list(slot_ids), max_holds=max_holds)
+    holds, seats = _queries.expire_holds(
+        conn, slot_ids=list(slot_ids), booking_ids=_ids(booking_ids), max_holds=max_holds
+    )
     return Expired(holds, seats)
 
 
-def lock_lapsed_holds(conn: Connection, slot_id: str, max_holds: int) -> int:
-    """Lock lapsed holds of a slot that the transaction has locked; waits. Returns how many."""
-    return len(list(_queries.lock_lapsed_holds(conn, slot_id=slot_id, max_holds=max_holds)))
+def lock_lapsed_holds(
+    conn: Connection, slot_id: str, max_holds: int, booking_ids: Sequence[str] | None = None
+) -> int:
+    """Lock lapsed holds of a slot that the transaction has locked, as expire_holds chooses them;
+    waits. Returns how many.
+    """
+    rows = _queries.lock_lapsed_holds(
+        conn, slot_id=slot_id, booking_ids=_ids(booking_ids), max_holds=max_holds
+    )
+    return len(list(rows))
 
 
 def list_slots_with_lapsed_holds(conn: Connection, lapsed_before: datetime) -> Sequence[str]:
@@ -47,3 +62,7 @@ def read_clock(conn: Connection) -> datetime:
     """Return the database's time."""
     moment: datetime = _queries.read_clock(conn)
     return moment
+
+
+def _ids(booking_ids: Sequence[str] | None) -> list[str] | None:
+    return None if booking_ids is None else list(booking_ids)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from booking.db.database import Database
 from booking.errors import (
@@ -103,8 +105,11 @@ class BookingService:
         live = [hold.seconds_left for hold in pending if not hold.is_unswept]
         if len(live) >= limit:
             raise HoldLimit(limit, seconds_left=max(1, min(live)))
-        for slot_id in sorted({hold.slot_id for hold in pending if hold.is_unswept}):
-            self._expiry.expire_holds_of_slot(slot_id)
+        lapsed = [hold for hold in pending if hold.is_unswept]
+        for slot_id, holds in groupby(lapsed, attrgetter("slot_id")):
+            booking_ids = [hold.booking_id for hold in holds]
+            if self._expiry.expire_holds_of_slot(slot_id, booking_ids).holds:
+                return
 
     def get_booking(self, booking_id: str, owner: str | None) -> Booking:
         """Return a booking; a lapsed hold is failed and its seats given back first.
@@ -117,13 +122,17 @@ class BookingService:
         return self._settled(found)
 
     def _settled(self, found: FoundBooking) -> Booking:
-        if not found.is_unswept:
-            return found.booking
-        self._expiry.expire_holds_of_slot(found.booking.slot_id)
-        again = self._db.read(lambda conn: bookings.find_booking(conn, found.booking.id, None))
-        if again is None:
-            raise BookingNotFound
-        return again.booking
+        booking = found.booking
+        # Most often one batch does for all who look at holds of the slot.
+        for booking_ids in (None, [booking.id]):
+            if not found.is_unswept:
+                break
+            self._expiry.expire_holds_of_slot(booking.slot_id, booking_ids)
+            again = self._db.read(lambda conn: bookings.find_booking(conn, booking.id, None))
+            if again is None:
+                raise BookingNotFound
+            found = again
+        return found.booking
 
     def confirm_booking(self, booking_id: str, owner: str | None) -> Booking:
         """Confirm a hold that has not lapsed, by the clock after its lock is had; a CONFIRMED

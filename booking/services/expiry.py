@@ -33,16 +33,19 @@ class ExpiryService:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def expire_holds_of_slot(self, slot_id: str) -> Expired:
-        """Fail the lapsed holds of a slot, waiting for whoever has locked it or them.
+    def expire_holds_of_slot(
+        self, slot_id: str, booking_ids: Sequence[str] | None = None
+    ) -> Expired:
+        """Fail lapsed holds of a slot, waiting for whoever has locked it or them: a batch of those
+        that lapsed first, or these ``booking_ids``, no more than a batch.
 
         Locks the slot, then the holds. Raises SlotNotFound, and Busy after the lock timeout.
         """
 
         def work(conn: Connection) -> Expired:
             slots.lock_slot(conn, slot_id)
-            holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH)
-            return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH)
+            holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH, booking_ids)
+            return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH, booking_ids)
 
         try:
             return self._db.transact(work)

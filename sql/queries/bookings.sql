@@ -323,6 +323,7 @@ GROUP BY user_id;
 -- A user's holds that were neither confirmed nor cancelled, and those that lapsed unswept among them.
 -- seconds_left goes no further than an integer does, be it that somebody set an expiry by hand.
 SELECT
+    id,
     slot_id,
     is_unswept,
     least(ceil(extract(EPOCH FROM expires_at - statement_timestamp())), 2147483647)::integer

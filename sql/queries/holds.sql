@@ -1,8 +1,9 @@
--- name: expire_holds(slot_ids, max_holds)^
--- Fails lapsed holds of some slots and gives their seats back. Locks slots in the order of their ids,
--- then holds, and passes over whatever others have locked: it waits for nobody, and two sweepers
--- share the work. A hold that lapsed stays lapsed, so the statement's own time decides. Takes the
--- holds of a slot as their index has them: it reads max_holds of them and no more.
+-- name: expire_holds(slot_ids, booking_ids, max_holds)^
+-- Fails lapsed holds of some slots, those of booking_ids where that is not null, and gives their seats
+-- back. Locks slots in the order of their ids, then holds, and passes over whatever others have
+-- locked: it waits for nobody, and two sweepers share the work. A hold that lapsed stays lapsed, so the
+-- statement's own time decides. Takes the holds of a slot as their index has them: a sweep reads
+-- max_holds of them and no more.
 WITH locked_slots AS MATERIALIZED (
     SELECT s.id
     FROM slots AS s
@@ -22,6 +23,7 @@ locked_holds AS MATERIALIZED (
                 b.slot_id = locked_slots.id
                 AND is_pending(b.status)
                 AND b.expires_at <= statement_timestamp()
+                AND (:booking_ids::uuid[] IS NULL OR b.id = any(:booking_ids::uuid[]))
             ORDER BY b.expires_at
             LIMIT :max_holds::integer
             FOR NO KEY UPDATE OF b SKIP LOCKED
@@ -76,13 +78,17 @@ SELECT
     coalesce(sum(num_seats), 0)::bigint AS seats
 FROM expired;
 
--- name: lock_lapsed_holds(slot_id, max_holds)
--- Locks lapsed holds of a slot that the transaction has locked; waits for those who hold them. Nobody
--- locks two holds of a slot without its own lock, so they need no order among themselves.
+-- name: lock_lapsed_holds(slot_id, booking_ids, max_holds)
+-- Locks lapsed holds of a slot that the transaction has locked, those of booking_ids where that is not
+-- null; waits for those who hold them. Nobody locks two holds of a slot without its own lock, so they
+-- need no order among themselves.
 SELECT id
 FROM bookings
 WHERE
-    slot_id = :slot_id::uuid AND is_pending(status) AND expires_at <= statement_timestamp()
+    slot_id = :slot_id::uuid
+    AND is_pending(status)
+    AND expires_at <= statement_timestamp()
+    AND (:booking_ids::uuid[] IS NULL OR id = any(:booking_ids::uuid[]))
 ORDER BY expires_at
 LIMIT :max_holds::integer
 FOR NO KEY UPDATE;

@@ -192,7 +192,7 @@ class Examples:
             ],
             "is_key_free": [of_user],
             "wait_for_key": [of_user],
-            "list_free_hold_places": [of_users | {"max_active_holds": 10}],
+            "list_free_hold_places": [of_users | {"max_active_holds": 100}],
             "sum_seats_of_users": [of_users | {"slot_id": self.slot_of_many}],
             "list_pending_holds": [of_user],
             "find_booking": one,
@@ -222,12 +222,14 @@ class Examples:
     def _of_holds(self) -> dict[str, list[Parameters]]:
         return {
             "expire_holds": [
-                {"slot_ids": [self.slot_of_many], "max_holds": MAX_HOLDS_PER_BATCH},
-                {"slot_ids": self.slots_of_holds[:50], "max_holds": MAX_HOLDS_PER_BATCH},
+                {"slot_ids": slot_ids, "booking_ids": ids, "max_holds": MAX_HOLDS_PER_BATCH}
+                for slot_ids in ([self.slot_of_many], self.slots_of_holds[:50])
+                for ids in (None, [self.hold])
             ],
             "lock_lapsed_holds": [
-                {"slot_id": slot_id, "max_holds": MAX_HOLDS_PER_BATCH}
+                {"slot_id": slot_id, "booking_ids": ids, "max_holds": MAX_HOLDS_PER_BATCH}
                 for slot_id in (self.slot_of_many, self.slots_of_holds[0])
+                for ids in (None, [self.hold])
             ],
             "list_slots_with_lapsed_holds": [{"lapsed_before": self.now}],
             "read_clock": [{}],

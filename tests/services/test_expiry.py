@@ -9,7 +9,8 @@ import pytest
 
 from booking.app import Parts, create_parts
 from booking.errors import LockTimeout
-from booking.services import expiry
+from booking.models import BookingStatus, SeatRequest
+from booking.services import bookings, expiry
 from tests.factories import make_config
 from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
 from tests.snapshots import query, violations_of
@@ -93,6 +94,43 @@ def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Parts) -> None:
     _lapsed(url, slots=25, holds=50)
     assert own_parts.expiry.sweep().holds == crowd
     assert _pending(url) == 0
+
+
+def test_hold_that_is_asked_for_is_failed_first_in_any_crowd(
+    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "MAX_HOLDS_PER_BATCH", 7)
+    _lapsed(url, slots=1, holds=30)
+    holds = [booking_id for (booking_id,) in query(url, "SELECT id::text FROM bookings")]
+    for booking_id in holds:
+        own_parts.bookings.get_booking(booking_id, None)
+        stored = "SELECT status, failure_reason FROM bookings WHERE id = %s"
+        assert query(url, stored, booking_id) == [("FAILED", "EXPIRED")]
+
+
+def test_place_of_a_lapsed_hold_is_taken_again_in_any_crowd(
+    new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_database()
+    monkeypatch.setattr(expiry, "MAX_HOLDS_PER_BATCH", 1)
+    monkeypatch.setattr(bookings, "MAX_ATTEMPTS", 2)
+    [slot_id] = _lapsed(url, slots=1, holds=30)
+    query(
+        url,
+        """
+        UPDATE bookings SET hold_place = 1, expires_at = now() - interval '1 second'
+        WHERE user_id = 'batch-30' RETURNING id
+        """,
+    )
+    parts = create_parts(make_config(database_url=url, max_active_holds_per_user=1))
+    try:
+        wanted = SeatRequest(slot_id, user_id="batch-30", num_seats=1, hold=True)
+        booked = parts.bookings.book_seats(wanted)
+    finally:
+        parts.pool.close()
+    assert booked.booking.status == BookingStatus.PENDING
+    mine = "SELECT status FROM bookings WHERE user_id = 'batch-30' ORDER BY created_at"
+    assert query(url, mine) == [("FAILED",), ("PENDING",)]
 
 
 def test_holds_of_a_slot_that_expire_together_raise_its_version_once(
