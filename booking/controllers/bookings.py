@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from booking.controllers.callers import check_named_user, user_of
+from booking.controllers.callers import check_named_user, required_of
 from booking.controllers.pages import Cursors, page_response, read_position, write_position
 from booking.controllers.parsing import (
     read_idempotency_key,
@@ -46,8 +46,8 @@ def create_blueprint(bookings: BookingService, cursor_key: CursorKey) -> Bluepri
         check_named_user(caller, body.get("user_id"))
         read_query(_no_query)
         key = read_idempotency_key()
-        fields = load(_create, body)
-        user_id = user_of(caller, fields.pop("user_id", None))
+        fields = load(_create, body, required=required_of(caller))
+        user_id = fields.pop("user_id", caller.user_id)
         booked = bookings.book_seats(SeatRequest(user_id=user_id, idempotency_key=key, **fields))
         headers = {"Location": f"{blueprint.url_prefix}/{booked.booking.id}"}
         if booked.is_replay:
@@ -59,8 +59,8 @@ def create_blueprint(bookings: BookingService, cursor_key: CursorKey) -> Bluepri
     def list_own_bookings() -> Response:
         caller = current_caller()
         check_named_user(caller, request.args.get("user_id"))
-        query = read_query(_list_query)
-        query["user_id"] = user_of(caller, query.get("user_id"))
+        query = read_query(_list_query, required=required_of(caller))
+        query.setdefault("user_id", caller.user_id)
         return list_response(bookings, cursor_key, query)
 
     @blueprint.get("/<booking_id>")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from booking.errors import Forbidden, InvalidInput
+from booking.errors import Forbidden
 from booking.middleware.authentication import Caller
-
-REQUIRED = "Missing data for required field."
 
 
 def check_named_user(caller: Caller, named: Any) -> None:
@@ -19,9 +18,6 @@ def check_named_user(caller: Caller, named: Any) -> None:
         raise Forbidden("user_id must be that of the token.")
 
 
-def user_of(caller: Caller, named: str | None) -> str:
-    """Return the named user, else the token's. Raises InvalidInput where there is neither."""
-    user_id = named or caller.user_id
-    if user_id is None:
-        raise InvalidInput.of("user_id", REQUIRED)
-    return user_id
+def required_of(caller: Caller) -> Collection[str]:
+    """Return the fields that the caller may not leave out: who it is, where no token says so."""
+    return ("user_id",) if caller.user_id is None else ()

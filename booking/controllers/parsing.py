@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 from flask import Flask, request
@@ -63,14 +63,17 @@ def read_no_body(schema: Schema) -> None:
         load(schema, _object_of(body))
 
 
-def read_query(schema: Schema) -> dict[str, Any]:
-    """Return the fields of the query string. Raises InvalidInput, for a repeated field too."""
+def read_query(schema: Schema, *, required: Collection[str] = ()) -> dict[str, Any]:
+    """Return the fields of the query string, the ``required`` ones at least.
+
+    Raises InvalidInput, for a repeated field too.
+    """
     if not request.query_string and not schema.fields:
         return {}
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidInput([FieldError(name, "May be given once only.") for name in repeated])
-    return load(schema, request.args.to_dict())
+    return load(schema, request.args.to_dict(), required=required)
 
 
 def read_path_id(text: str, absent: type[DomainError]) -> str:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from marshmallow import Schema, ValidationError
 
 from booking.errors import FieldError, InvalidInput
 
+MISSING = "Missing data for required field."
 
-def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the loaded fields. Raises InvalidInput, which names each faulty field and its rule."""
+
+def load(
+    schema: Schema, data: Mapping[str, Any], *, required: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the loaded fields; those that are ``required`` must be there whatever the schema says.
+
+    Raises InvalidInput, which names each faulty field and its rule.
+    """
+    missing = [FieldError(name, MISSING) for name in required if name not in data]
     try:
         loaded: dict[str, Any] = schema.load(data)
     except ValidationError as error:
-        messages = error.messages_dict
-        raise InvalidInput(list(_flatten(messages))) from error
+        raise InvalidInput([*_flatten(error.messages_dict), *missing]) from error
+    if missing:
+        raise InvalidInput(missing)
     return loaded
 
 

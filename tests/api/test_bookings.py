@@ -94,6 +94,14 @@ def test_booking_needs_its_required_fields(
     problem_of(client.post(BOOKINGS, json=body), 422, "VALIDATION_ERROR", field)
 
 
+def test_all_that_is_missing_or_wrong_is_named_at_once(client: FlaskClient) -> None:
+    required = ("slot_id", "user_id", "num_seats")
+    problem_of(client.post(BOOKINGS, json={}), 422, "VALIDATION_ERROR", *required)
+    problem_of(
+        client.get(BOOKINGS, query_string={"limit": 0}), 422, "VALIDATION_ERROR", "limit", "user_id"
+    )
+
+
 @pytest.mark.parametrize("hold", [True, False])
 def test_booking_of_no_slot_is_refused(client: FlaskClient, hold: bool) -> None:
     body = booking_body(UNKNOWN_ID, hold=hold)
