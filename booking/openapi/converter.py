@@ -28,13 +28,17 @@ class Converter(OpenAPIConverter):
     }
 
     def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
-        """Return the schema. What goes out has every field; what comes in has no other."""
+        """Return the schema. What goes out has every field, but for those that are shown if they
+        are set; what comes in has no other.
+        """
         instance = resolve_schema_instance(schema)
         jsonschema: dict[str, Any] = super().schema2jsonschema(schema)  # type: ignore[no-untyped-call] # apispec's own
         if is_output(instance):
             jsonschema.pop("additionalProperties", None)
             jsonschema["required"] = [
-                field.data_key or name for name, field in get_fields(instance).items()
+                field.data_key or name
+                for name, field in get_fields(instance).items()
+                if name not in getattr(instance, "shown_if_set", ())
             ]
         return {"description": _first_sentence(instance), **jsonschema}
 

@@ -28,6 +28,10 @@ DESCRIPTIONS: Mapping[str, str] = {
         "How many seats of the slot one user may have at a time, held ones included; null for any "
         "number."
     ),
+    "SlotOut.max_seats_per_user": (
+        "How many seats of the slot one user may have at a time, held ones included; only there "
+        "where there is a limit."
+    ),
     "SlotOut.status": "`CLOSED`: takes no new bookings; those that it has stay as they are.",
     "SlotChange.status": "`CLOSED` stops new bookings, `OPEN` takes them again.",
     "AdminSlotListQuery.status": "Slots of this status only.",

@@ -16,6 +16,8 @@ MAX_DURATION_MINUTES = 10_080
 class SlotOut(OutSchema):
     """A slot as it is shown."""
 
+    shown_if_set = frozenset({"max_seats_per_user"})
+
     id = Uuid()
     doctor_name = Text()
     specialization = Text(minimum=0, allow_none=True)
@@ -23,7 +25,7 @@ class SlotOut(OutSchema):
     duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
     total_capacity = Integer(1, MAX_CAPACITY)
     remaining_capacity = Integer(0, MAX_CAPACITY)
-    max_seats_per_user = Integer(1, MAX_CAPACITY, allow_none=True)
+    max_seats_per_user = Integer(1, MAX_CAPACITY)
     status = Choice(SlotStatus)
     version = fields.Integer()
     created_at = Timestamp()

@@ -22,7 +22,6 @@ MEMBERS = {
     "duration_minutes",
     "total_capacity",
     "remaining_capacity",
-    "max_seats_per_user",
     "status",
     "version",
     "created_at",
