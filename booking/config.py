@@ -113,7 +113,7 @@ class Config:
                 "EXPIRY_INTERVAL_SECONDS", 30, validate=Range(0, 86_400)
             ),
             max_active_holds_per_user=env.int(
-                "MAX_ACTIVE_HOLDS_PER_USER", 10, validate=Range(0, 10_000)
+                "MAX_ACTIVE_HOLDS_PER_USER", 100, validate=Range(0, 10_000)
             ),
             db_pool_size=env.int("DB_POOL_SIZE", 8, validate=Range(1, 1000)),
             db_pool_timeout_seconds=env.float("DB_POOL_TIMEOUT_SECONDS", 2, validate=Range(0, 60)),

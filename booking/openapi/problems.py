@@ -72,7 +72,7 @@ _DETAILS: Mapping[str, str] = {
     "VALIDATION_ERROR": errors.InvalidInput([_FAULT]).detail,
     "SLOT_FULL": errors.SlotFull(1).detail,
     "USER_SEAT_LIMIT": errors.UserSeatLimit(4).detail,
-    "HOLD_LIMIT": errors.HoldLimit(10, seconds_left=42).detail,
+    "HOLD_LIMIT": errors.HoldLimit(100, seconds_left=42).detail,
     "NOT_READY": errors.DatabaseUnavailable.detail,
     "INTERNAL_ERROR": "Something went wrong on our side.",
 }
