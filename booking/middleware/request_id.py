@@ -33,12 +33,19 @@ def choose_request_id(sent: str) -> str:
     return sent if _FIT.fullmatch(sent) else secrets.token_hex(16)
 
 
+def begin_request(sent: str) -> str:
+    """Choose the id of the request that this thread serves from now on, and return it."""
+    request_id = choose_request_id(sent)
+    _current.set(request_id)
+    return request_id
+
+
 def init_app(app: Flask) -> None:
     """Take or make the id before a request, and put it on every response."""
 
     @app.before_request
     def begin() -> None:
-        _current.set(choose_request_id(request.headers.get(HEADER, "")))
+        begin_request(request.headers.get(HEADER, ""))
 
     @app.after_request
     def mark(response: Response) -> Response:

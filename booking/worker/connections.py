@@ -33,7 +33,7 @@ from booking.db.green import make_green
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.collector import collect_seldom
 from booking.worker.plain import PlainRequest, read_plain
-from booking.worker.refusals import problem_of_unparsed, refusal, whole_response
+from booking.worker.refusals import refuse_unparsed, whole_response
 from booking.worker.sending import GatheredSends, send
 
 # Twice as many as the connections of a worker, with those to the database and the log.
@@ -56,8 +56,8 @@ logger = logging.getLogger(__name__)
 class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's worker of greenlets, which ends without waiting for idle connections.
 
-    Nothing is repeated of what is no HTTP: gunicorn by itself shows and logs the line that it could
-    not read, which may hold a token.
+    Nothing is repeated of what is no HTTP but a fit request id: gunicorn by itself shows and logs
+    the line that it could not read, which may hold a token.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -129,7 +129,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle(self, server_name: Any, client: Any, addr: Any) -> None:
         """Serve the requests of one connection, one after the other."""
-        request = None
+        request, data = None, b""
         arrivals = Arrivals(client)
         # Whoever does not go on with a body, or takes nothing of an answer, is given up.
         client.settimeout(self.cfg.keepalive)
@@ -158,7 +158,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             if error.errno not in _CLIENT_LEFT and not isinstance(error, TimeoutError):
                 logger.exception("a connection failed")
         except Exception as error:  # noqa: BLE001 (answered and logged there)
-            self.handle_error(request, client, addr, error)
+            self._answer_failure(error, request, data, client, addr)
         finally:
             arrivals.close()
             util.close_graceful(client)
@@ -211,6 +211,16 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 environ[f"HTTP_{name.replace('-', '_').upper()}"] = fields[name]
         return whole_response(self.wsgi.extensions["admission"].refuse, environ, closes=closes)
 
+    def _answer_failure(
+        self, error: Exception, request: Any, data: bytes, client: Any, addr: Any
+    ) -> None:
+        is_configuration = isinstance(error, ConfigurationProblem)
+        if request is None and isinstance(error, ParseException) and not is_configuration:
+            with suppress(OSError):
+                client.sendall(refuse_unparsed(error, data))
+        else:
+            self.handle_error(request, client, addr, error)
+
     @staticmethod
     def _drain(parser: Any) -> bool:
         try:
@@ -218,16 +228,6 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         except (ParseException, NoMoreData):
             # The request has had its one answer; where the next would begin nobody knows.
             return False
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer on the socket ``client``; what is no refusal of the parser is left to gunicorn."""
-        if not isinstance(exc, ParseException) or isinstance(exc, ConfigurationProblem):
-            super().handle_error(req, client, addr, exc)
-            return
-        problem = problem_of_unparsed(exc)
-        logger.warning("refused before the application: %s %s", problem.code, type(exc).__name__)
-        with suppress(OSError):
-            client.sendall(refusal(problem))
 
 
 def _body_length(request: Any) -> int:

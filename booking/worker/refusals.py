@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -24,12 +25,14 @@ from booking.controllers.problems import (
 )
 from booking.errors import IdempotencyKeyInvalid
 from booking.middleware.headers import SECURITY_HEADERS
-from booking.middleware.request_id import HEADER, choose_request_id
+from booking.middleware.request_id import HEADER, begin_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 DETAIL = "This is not a request that the server reads."
+
+logger = logging.getLogger(__name__)
 
 
 def problem_of_unparsed(error: ParseException) -> Problem:
@@ -49,9 +52,14 @@ def _status_of(error: ParseException) -> HTTPStatus:
     return HTTPStatus.BAD_REQUEST
 
 
-def refusal(problem: Problem) -> bytes:
-    """Return the whole response, which repeats nothing of what was sent."""
-    request_id = choose_request_id("")
+def refuse_unparsed(error: ParseException, data: bytes) -> bytes:
+    """Log that the parser took no request, and return the whole response to what came as ``data``.
+
+    Nothing of it is repeated but its request id, where that is a fit one.
+    """
+    problem = problem_of_unparsed(error)
+    request_id = begin_request(_request_id_in(data))
+    logger.warning("refused before the application: %s %s", problem.code, type(error).__name__)
     # The path is in what could not be read.
     body = problem_body(problem, DETAIL, instance="/", request_id=request_id)
     headers = {
@@ -63,6 +71,19 @@ def refusal(problem: Problem) -> bytes:
     }
     status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
     return _response(status, headers.items(), body, closes=True)
+
+
+def _request_id_in(data: bytes) -> str:
+    """Return the one request id in the lines that are whole, or ""."""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")[1 : None if end else -1]
+    ids = [
+        value.strip(b" \t")
+        for name, _, value in (line.partition(b":") for line in lines)
+        if name.strip(b" \t").lower() == b"x-request-id"
+    ]
+    is_folded = any(line.startswith((b" ", b"\t")) for line in lines)
+    return ids[0].decode("latin-1") if len(ids) == 1 and not is_folded else ""
 
 
 def whole_response(

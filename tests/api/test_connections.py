@@ -5,6 +5,7 @@ request.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import struct
 import time
@@ -16,7 +17,7 @@ import pytest
 import requests
 
 from booking.controllers.parsing import MAX_BODY_BYTES
-from tests.factories import booking_body, slot_body
+from tests.factories import booking_body, slot_body, unique
 from tests.servers import LiveServer
 from tests.sessions import wait_until
 
@@ -149,7 +150,7 @@ def test_connection_is_as_patient_after_every_request(database_url: str) -> None
         LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 2") as server,
         connect(server) as connection,
     ):
-        for _ in range(12):
+        for _ in range(10):
             time.sleep(0.25)
             connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -203,6 +204,52 @@ def test_client_that_resets_in_a_body_is_no_defect(narrow_server: LiveServer) ->
     wait_until(lambda: count_connections(narrow_server) == 0, "the server to see it")
     assert requests.get(f"{narrow_server.base_url}/health", timeout=AT_ONCE_SECONDS).ok
     assert "defect" not in narrow_server.log()
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"Idempotency-Key: a\x01b", 400),
+        (101 * b"X: y\r\n" + b"X: y", 431),
+        (b"Content-Length: 1\r\nContent-Length: 1", 400),
+    ],
+    ids=["control character", "many fields", "two lengths"],
+)
+def test_refusal_by_the_parser_bears_the_id_that_was_sent(
+    narrow_server: LiveServer, line: bytes, status: int
+) -> None:
+    request_id = unique("mine")
+    with connect(narrow_server) as connection:
+        connection.sendall(POST + b"X-Request-ID: " + request_id.encode() + b"\r\n" + line)
+        connection.sendall(b"\r\n\r\n")
+        head, _, problem = connection.recv(65_536).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert f"X-Request-ID: {request_id}" in head.decode().splitlines()
+    assert json.loads(problem)["request_id"] == request_id
+    [logged] = [line for line in narrow_server.log().splitlines() if request_id in line]
+    assert "refused before the application" in logged
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"a b",
+        b"",
+        129 * b"x",
+        b"a\r\nX-Request-ID: b",
+        b"a\r\nX-Request-ID : b",
+        b"<a>",
+        b"a\r\n b",
+    ],
+    ids=repr,
+)
+def test_refusal_by_the_parser_makes_an_id_where_none_is_fit(
+    narrow_server: LiveServer, sent: bytes
+) -> None:
+    with connect(narrow_server) as connection:
+        connection.sendall(POST + b"X-Request-ID: " + sent + b"\r\nX: \x01\r\n\r\n")
+        problem = connection.recv(65_536).partition(b"\r\n\r\n")[2]
+    assert re.fullmatch("[0-9a-f]{32}", json.loads(problem)["request_id"])
 
 
 def count_connections(server: LiveServer) -> int:
