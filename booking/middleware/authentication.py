@@ -115,7 +115,10 @@ class TokenReader:
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated
         claims = self._claims(token.strip())
-        if int(claims["exp"]) <= time.time():
+        # A NumericDate is a number (RFC 7519, section 2); PyJWT takes its digits in quotes as well.
+        if any(isinstance(claims.get(name), str) for name in ("exp", "nbf", "iat")):
+            raise Unauthenticated
+        if claims["exp"] <= time.time():
             raise Unauthenticated
         user_id, role = claims["sub"], claims.get("role", USER_ROLE)
         if not _is_user_id(user_id) or role not in (USER_ROLE, ADMIN_ROLE):
