@@ -71,7 +71,11 @@ class BookingService:
                     raise IdempotencyKeyReused
                 return Booked(self._settled(answer), is_replay=True)
             if answer is not None:
-                raise answer
+                try:
+                    raise answer
+                finally:
+                    # Or the trace, its frames and this name would keep each other alive.
+                    del answer
             self._wait_for_key(wanted)
             if wanted.hold and self._max_active_holds:
                 self._refuse_or_free_hold_place(wanted.user_id, self._max_active_holds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from booking.errors import SlotFull
 from tests.api.answers import data_of, page_of, problem_of
 from tests.api.conftest import Maker
 from tests.factories import UNKNOWN_ID, booking_body, unique
@@ -100,6 +102,17 @@ def test_all_that_is_missing_or_wrong_is_named_at_once(client: FlaskClient) -> N
     problem_of(
         client.get(BOOKINGS, query_string={"limit": 0}), 422, "VALIDATION_ERROR", "limit", "user_id"
     )
+
+
+def test_refusal_leaves_the_collector_nothing_to_do(client: FlaskClient, new_slot: Maker) -> None:
+    body = booking_body(new_slot(total_capacity=1)["id"], num_seats=2)
+    gc.collect()
+    gc.disable()
+    try:
+        problem_of(client.post(BOOKINGS, json=body), 409, "SLOT_FULL")
+        assert not [each for each in gc.get_objects() if isinstance(each, SlotFull)]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("hold", [True, False])
