@@ -76,16 +76,18 @@ def insert_bookings(
 
 
 def explain_refusals(
-    conn: Connection, slot_id: str, wanted: Sequence[tuple[str, str | None]]
+    conn: Connection, slot_id: str, wanted: Sequence[tuple[str, str | None]], *, most_seats: int
 ) -> tuple[Bookability | None, Sequence[FoundBooking | None]]:
     """Return, as of one moment, what the slot takes and what bears each user's key.
 
-    ``wanted`` is of user ids and keys; the slot is None where there is none. Locks nothing.
+    ``wanted`` is of user ids and keys; the slot is None where there is none. Seats of lapsed holds
+    count where fewer than ``most_seats`` are left without them. Locks nothing.
     """
     rows = list(
         _queries.explain_refusals(
             conn,
             slot_id=slot_id,
+            most_seats=most_seats,
             user_ids=[user_id for user_id, _ in wanted],
             idempotency_keys=[key for _, key in wanted],
         )

@@ -153,7 +153,7 @@ class GroupBooking:
         """
         slot = slots.lock_slot(conn, slot_id)
         limit = slot.max_seats_per_user
-        _, bearers = bookings.explain_refusals(conn, slot_id, _keys(new))
+        _, bearers = bookings.explain_refusals(conn, slot_id, _keys(new), most_seats=0)
         users = sorted({booking.user_id for booking in new.values()})
         taken = bookings.sum_seats_of_users(conn, slot_id, users)
         seats_left = slot.remaining_capacity
@@ -180,8 +180,11 @@ class GroupBooking:
     def _explain(
         self, slot_id: str, wanted: Mapping[int, SeatRequest]
     ) -> tuple[Bookability | None, Mapping[int, Answer]]:
+        most_seats = max(request.num_seats for request in wanted.values())
         slot, bearers = self._db.read(
-            lambda conn: bookings.explain_refusals(conn, slot_id, _keys(wanted))
+            lambda conn: bookings.explain_refusals(
+                conn, slot_id, _keys(wanted), most_seats=most_seats
+            )
         )
         reasons = {
             index: bearer or _refusal(request, slot)

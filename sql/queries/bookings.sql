@@ -232,20 +232,35 @@ SELECT
     updated_at
 FROM booked;
 
--- name: explain_refusals(slot_id, user_ids, idempotency_keys)
+-- name: explain_refusals(slot_id, most_seats, user_ids, idempotency_keys)
 -- Why requests for seats of a slot were not booked, all as of one moment: for each, in their order, the
--- booking that bears its key, and the slot as it is shown. Had the first request of a key committed
--- before the slot is seen as full, its booking is seen too. Reads only: a flood of refusals locks and writes nothing.
+-- booking that bears its key, and the slot as it is shown. Lapsed holds are added up where fewer than
+-- most_seats are left without theirs: there may be a crowd of them. Had the first request of a key
+-- committed before the slot is seen as full, its booking is seen too. Reads only: a flood of refusals
+-- locks and writes nothing.
 WITH seen_slot AS MATERIALIZED (
     SELECT
-        id,
-        status,
-        start_time <= statement_timestamp() AS has_started,
-        remaining_capacity,
-        max_seats_per_user,
-        unswept_seats
-    FROM current_slots
-    WHERE id = :slot_id::uuid
+        s.id,
+        s.status,
+        s.start_time <= statement_timestamp() AS has_started,
+        s.remaining_capacity + lapsed.seats AS remaining_capacity,
+        s.max_seats_per_user,
+        lapsed.seats AS unswept_seats
+    FROM slots AS s
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                CASE
+                    WHEN s.remaining_capacity < :most_seats::integer
+                        THEN (
+                            SELECT shown.unswept_seats
+                            FROM current_slots AS shown
+                            WHERE shown.id = s.id
+                        )
+                    ELSE 0
+                END AS seats
+        ) AS lapsed
+    WHERE s.id = :slot_id::uuid
 )
 
 SELECT

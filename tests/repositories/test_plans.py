@@ -186,6 +186,7 @@ class Examples:
             "explain_refusals": [
                 {
                     "slot_id": self.slot_of_many,
+                    "most_seats": 1000,
                     "user_ids": [self.user_of_many] * 20,
                     "idempotency_keys": [None, *(f"key-{number}" for number in range(19))],
                 }

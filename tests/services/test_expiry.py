@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from booking.app import Parts, create_parts
+from booking.db.connection import connect
 from booking.errors import LockTimeout
 from booking.models import BookingStatus, SeatRequest
+from booking.repositories.bookings import explain_refusals
 from booking.services import bookings, expiry
 from tests.factories import make_config
 from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
@@ -131,6 +134,20 @@ def test_place_of_a_lapsed_hold_is_taken_again_in_any_crowd(
     assert booked.booking.status == BookingStatus.PENDING
     mine = "SELECT status FROM bookings WHERE user_id = 'batch-30' ORDER BY created_at"
     assert query(url, mine) == [("FAILED",), ("PENDING",)]
+
+
+@pytest.mark.parametrize(
+    ("most_seats", "remaining", "lapsed"), [(20, 20, 0), (21, 50, 30)], ids=["enough", "too few"]
+)
+def test_refusal_adds_up_lapsed_holds_where_their_seats_are_needed(
+    url: str, own_parts: Parts, most_seats: int, remaining: int, lapsed: int
+) -> None:
+    [slot_id] = _lapsed(url, slots=1, holds=30)
+    with closing(connect(url, application_name="test")) as conn:
+        slot, _ = explain_refusals(conn, slot_id, [("anna", None)], most_seats=most_seats)
+    assert slot is not None
+    assert (slot.remaining_capacity, slot.lapsed_seats) == (remaining, lapsed)
+    own_parts.expiry.sweep()
 
 
 def test_holds_of_a_slot_that_expire_together_raise_its_version_once(
