@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from booking.db.connection import Connection
@@ -14,13 +14,18 @@ _queries = load_queries("holds")
 
 @dataclass(frozen=True)
 class Expired:
-    """How many holds failed, and how many seats went back."""
+    """How many holds failed and how many seats went back, and how often a slot was passed by that
+    others had locked.
+    """
 
     holds: int = 0
     seats: int = 0
+    passed_by: int = field(default=0, compare=False)
 
     def __add__(self, other: Expired) -> Expired:
-        return Expired(self.holds + other.holds, self.seats + other.seats)
+        return Expired(
+            self.holds + other.holds, self.seats + other.seats, self.passed_by + other.passed_by
+        )
 
 
 def expire_holds(
@@ -34,10 +39,10 @@ def expire_holds(
 
     Locks slots by id, then holds, until the commit; passes over what others have locked.
     """
-    holds, seats = _queries.expire_holds(
+    row = _queries.expire_holds(
         conn, slot_ids=list(slot_ids), booking_ids=_ids(booking_ids), max_holds=max_holds
     )
-    return Expired(holds, seats)
+    return Expired(*row)
 
 
 def lock_lapsed_holds(

@@ -13,9 +13,14 @@ from booking.errors import CapacityBelowBooked, StatementRejected
 from booking.repositories import holds, slots
 from booking.repositories.holds import Expired
 
-# A batch is one statement. These bound how long it keeps slots from being booked.
-MAX_SLOTS_PER_BATCH = 50
+# Of one slot, for whoever looks at it or wants its seats: one statement that fails so many holds.
 MAX_HOLDS_PER_BATCH = 100
+# A sweep's batch is one statement too. These bound how long it keeps slots from being booked: of
+# fewer holds the commit would be nearly all that they wait for.
+SWEPT_SLOTS_PER_BATCH = 50
+SWEPT_HOLDS_PER_BATCH = 25
+# A booking keeps its slot for about as long as a batch does. Who keeps it for longer is left alone.
+MAX_RETRIES_OF_LOCKED_SLOTS = 3
 
 # What the seats of a slot say that were changed by hand, or by a defect: they would not fit in it.
 _DAMAGE = (CapacityBelowBooked, StatementRejected)
@@ -54,26 +59,33 @@ class ExpiryService:
 
     def expire_unlocked_holds_of_slot(self, slot_id: str) -> Expired:
         """Fail the lapsed holds of a slot where nobody has locked it or them; waits for nobody."""
-        return self._expire_batch([slot_id])
+        return self._expire_batch([slot_id], MAX_HOLDS_PER_BATCH)
 
     def sweep(self, stopping: threading.Event | None = None) -> Expired:
         """Fail every lapsed hold that nobody has locked, in batches; waits for nobody.
 
         After each batch it pauses for as long as that took: bookings of a slot with a crowd of
-        lapsed holds get their turn. Ends after the batch at hand once ``stopping`` is set.
+        lapsed holds get their turn. A slot that is locked is tried again after a pause, a few times
+        in a row. Ends after the batch at hand once ``stopping`` is set.
         """
         stopping = stopping or threading.Event()
         now = self._db.read(holds.read_clock)
         slot_ids = self._db.read(lambda conn: holds.list_slots_with_lapsed_holds(conn, now))
         total = Expired()
-        for first in range(0, len(slot_ids), MAX_SLOTS_PER_BATCH):
-            some = slot_ids[first : first + MAX_SLOTS_PER_BATCH]
+        for first in range(0, len(slot_ids), SWEPT_SLOTS_PER_BATCH):
+            some = slot_ids[first : first + SWEPT_SLOTS_PER_BATCH]
+            retries = 0
             is_done = False
             while not is_done:
                 started = time.monotonic()
-                batch = self._expire_batch(some)
+                batch = self._expire_batch(some, SWEPT_HOLDS_PER_BATCH)
                 total += batch
-                is_done = batch.holds < MAX_HOLDS_PER_BATCH
+                if batch.holds >= SWEPT_HOLDS_PER_BATCH:
+                    retries = 0
+                elif batch.passed_by and retries < MAX_RETRIES_OF_LOCKED_SLOTS:
+                    retries += 1
+                else:
+                    is_done = True
                 if stopping.wait(time.monotonic() - started):
                     return total
         return total
@@ -87,15 +99,13 @@ class ExpiryService:
                 total += expired
         return total
 
-    def _expire_batch(self, slot_ids: Sequence[str]) -> Expired:
+    def _expire_batch(self, slot_ids: Sequence[str], max_holds: int) -> Expired:
         try:
-            return self._db.write(
-                lambda conn: holds.expire_holds(conn, slot_ids, MAX_HOLDS_PER_BATCH)
-            )
+            return self._db.write(lambda conn: holds.expire_holds(conn, slot_ids, max_holds))
         except _DAMAGE as error:
             if len(slot_ids) == 1:
                 return _leave(slot_ids[0], error)
-        return sum((self._expire_batch([slot_id]) for slot_id in slot_ids), Expired())
+        return sum((self._expire_batch([slot_id], max_holds) for slot_id in slot_ids), Expired())
 
 
 def _leave(slot_id: str, error: Exception) -> Expired:

@@ -3,7 +3,7 @@
 -- back. Locks slots in the order of their ids, then holds, and passes over whatever others have
 -- locked: it waits for nobody, and two sweepers share the work. A hold that lapsed stays lapsed, so the
 -- statement's own time decides. Takes the holds of a slot as their index has them: a sweep reads
--- max_holds of them and no more.
+-- max_holds of them and no more. Tells how many of the slots it passed by.
 WITH locked_slots AS MATERIALIZED (
     SELECT s.id
     FROM slots AS s
@@ -75,7 +75,8 @@ logged AS (
 
 SELECT
     count(*) AS holds,
-    coalesce(sum(num_seats), 0)::bigint AS seats
+    coalesce(sum(num_seats), 0)::bigint AS seats,
+    cardinality(:slot_ids::uuid[]) - (SELECT count(*) FROM locked_slots) AS passed_by
 FROM expired;
 
 -- name: lock_lapsed_holds(slot_id, booking_ids, max_holds)

@@ -82,8 +82,8 @@ def test_every_hold_is_expired_in_batches(
     max_slots: int,
     max_holds: int,
 ) -> None:
-    monkeypatch.setattr(expiry, "MAX_SLOTS_PER_BATCH", max_slots)
-    monkeypatch.setattr(expiry, "MAX_HOLDS_PER_BATCH", max_holds)
+    monkeypatch.setattr(expiry, "SWEPT_SLOTS_PER_BATCH", max_slots)
+    monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", max_holds)
     _lapsed(url, slots=slots, holds=holds)
     expired = getattr(own_parts.expiry, method)()
     assert (expired.holds, expired.seats) == (slots * holds, slots * holds)
@@ -93,7 +93,7 @@ def test_every_hold_is_expired_in_batches(
 
 def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Parts) -> None:
     crowd = 50 * 25
-    assert crowd > expiry.MAX_HOLDS_PER_BATCH
+    assert crowd > expiry.SWEPT_HOLDS_PER_BATCH
     _lapsed(url, slots=25, holds=50)
     assert own_parts.expiry.sweep().holds == crowd
     assert _pending(url) == 0
@@ -169,6 +169,22 @@ def test_sweep_passes_over_what_is_locked_and_waits_for_nobody(
         assert own_parts.expiry.sweep().holds == 6 - left
         assert _pending(url) == left
     assert own_parts.expiry.sweep().holds == left
+
+
+def test_sweep_tries_a_slot_again_that_was_locked_for_a_moment(
+    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", 2)
+    [slot_id] = _lapsed(url, slots=1, holds=5)
+    with holding(url, LOCK_SLOT, slot_id) as holder:
+
+        class Pauses(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                holder.commit()
+                return super().wait(timeout)
+
+        assert own_parts.expiry.sweep(Pauses()).holds == 5
+    assert _pending(url) == 0
 
 
 @pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
