@@ -10,14 +10,9 @@ from booking.db.connection import Connection
 from booking.db.queries import load_queries
 from booking.errors import SlotNotFound
 from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
+from booking.repositories.searches import search_slots
 
 _queries = load_queries("slots", prepared=frozenset({"find_slot"}))
-
-# Where more providers than this match, a search first walks so many of the next slots: if one of
-# ten matches, these fill a page of the default length. Else so many pages: one of four must match.
-FEW_PROVIDERS = 200
-MAX_WALKED = 500
-FEW_PAGES = 4
 
 
 def insert_slot(
@@ -121,32 +116,12 @@ def list_slots(
         "min_seats": min_seats,
         "after_start_time": after.start_time if after else None,
         "after_id": after.id if after else None,
-        "max_rows": max_rows,
     }
     if wanted.doctor_name is None and wanted.specialization is None:
-        rows = _queries.list_slots(conn, **page)
+        rows = _queries.list_slots(conn, max_rows=max_rows, **page)
     else:
-        rows = _queries.search_slots(
-            conn,
-            doctor_name=wanted.doctor_name,
-            doctor_name_pattern=_substring_pattern(wanted.doctor_name),
-            specialization=wanted.specialization,
-            specialization_pattern=_substring_pattern(wanted.specialization),
-            few_providers=FEW_PROVIDERS,
-            few_walked=FEW_PAGES * max_rows,
-            max_walked=MAX_WALKED,
-            **page,
-        )
+        rows = search_slots(conn, wanted, page, max_rows)
     return [_slot(row) for row in rows]
-
-
-def _substring_pattern(text: str | None) -> str | None:
-    """Return a LIKE pattern that matches ``text`` to the letter, anywhere."""
-    if text is None:
-        return None
-    for special in "\\%_":
-        text = text.replace(special, "\\" + special)
-    return f"%{text}%"
 
 
 def _slot(row: Sequence[Any]) -> Slot:

@@ -62,7 +62,7 @@ WITH expected (kind, name) AS (
     ('index', 'providers_specialization_runs_idx'),
     ('index', 'slots_doctor_name_specialization_status_start_time_id_idx'),
     ('index', 'slots_specialization_status_start_time_id_idx'),
-    ('index', 'slots_status_start_time_id_idx'),
+    ('index', 'slots_status_start_time_id_provider_hash_idx'),
     ('index', 'slots_total_capacity_idx'),
     ('index', 'specializations_specialization_runs_idx'),
     ('trigger', 'booking_events_append_only'),

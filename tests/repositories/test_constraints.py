@@ -35,10 +35,14 @@ ORDER BY c.conname
 # goes by the column in it.
 INDEXES = r"""
 SELECT i.relname::text, t.relname::text, x.indisunique::text, ARRAY(
+    -- An expression is named for its function, or for the column whose null it replaces.
     SELECT coalesce(
-        a.attname::text, substring(pg_get_indexdef(i.oid, k.place::integer, true) FROM '\((\w+)')
+        a.attname::text, substring(k.text FROM '^COALESCE\((\w+)'), substring(k.text FROM '^\w+')
     )
-    FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+    FROM (
+        SELECT attnum, place, pg_get_indexdef(i.oid, place::integer, true) AS text
+        FROM unnest(x.indkey::smallint[]) WITH ORDINALITY AS u (attnum, place)
+    ) AS k
     LEFT JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = nullif(k.attnum, 0)
     WHERE k.place <= x.indnkeyatts
     ORDER BY k.place

@@ -24,7 +24,7 @@ from booking.models import (
     SlotPosition,
     SlotStatus,
 )
-from booking.repositories import bookings, slots
+from booking.repositories import bookings, searches, slots
 
 HOUR = timedelta(hours=1)
 NAMES = [
@@ -205,32 +205,7 @@ def _slot_pages(conn: PgConnection, wanted: SlotFilter, limit: int, **more: Any)
     return rows
 
 
-@pytest.mark.parametrize(
-    ("few_providers", "max_walked", "few_pages"),
-    [
-        (slots.FEW_PROVIDERS, slots.MAX_WALKED, slots.FEW_PAGES),
-        (0, 20, 4),
-        (3, 1, 0),
-        (0, 1000, 4),
-        (1000, 1, 0),
-        (1000, 1000, 100),
-    ],
-    ids=[
-        *("as it is", "walks, then heads", "few heads, or one look", "walks only"),
-        *("heads only", "walks only, of few"),
-    ],
-)
-def test_slots_are_those_of_the_plainest_query(
-    seeded: tuple[PgConnection, random.Random],
-    monkeypatch: pytest.MonkeyPatch,
-    few_providers: int,
-    max_walked: int,
-    few_pages: int,
-) -> None:
-    monkeypatch.setattr(slots, "FEW_PROVIDERS", few_providers)
-    monkeypatch.setattr(slots, "MAX_WALKED", max_walked)
-    monkeypatch.setattr(slots, "FEW_PAGES", few_pages)
-    conn, chance = seeded
+def _compare_searches(conn: PgConnection, chance: random.Random) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     found = empty = 0
     for _ in range(60):
@@ -254,6 +229,96 @@ def test_slots_are_those_of_the_plainest_query(
     # Neither all filters nor none were without an answer.
     assert found > 300
     assert 0 < empty < 55
+
+
+AS_IT_IS = {
+    name: getattr(searches, name)
+    for name in (
+        "VERY_FEW_PROVIDERS",
+        "FEW_PROVIDERS",
+        "MAX_WALKED",
+        "FEW_PAGES",
+        "ENTRIES_PER_HEAD",
+    )
+}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        AS_IT_IS,
+        {"VERY_FEW_PROVIDERS": 1000, "FEW_PROVIDERS": 1000},
+        {"FEW_PROVIDERS": 0, "MAX_WALKED": 20},
+        {"FEW_PROVIDERS": 0, "MAX_WALKED": 1000},
+        {"FEW_PROVIDERS": 1000, "FEW_PAGES": 0, "ENTRIES_PER_HEAD": 1},
+        {"FEW_PROVIDERS": 1000, "FEW_PAGES": 1, "ENTRIES_PER_HEAD": 7},
+        {"FEW_PROVIDERS": 1000, "FEW_PAGES": 100, "ENTRIES_PER_HEAD": 1000},
+    ],
+    ids=[
+        *("as it is", "heads only", "walks, then heads", "walks only"),
+        *("one moment near, then heads", "some near, then heads", "walks and near ones only"),
+    ],
+)
+def test_slots_are_those_of_the_plainest_query(
+    seeded: tuple[PgConnection, random.Random],
+    monkeypatch: pytest.MonkeyPatch,
+    limits: dict[str, int],
+) -> None:
+    for name, limit in ({"VERY_FEW_PROVIDERS": 0} | limits).items():
+        monkeypatch.setattr(searches, name, limit)
+    _compare_searches(*seeded)
+
+
+SHARED_HASHES = """
+CREATE OR REPLACE FUNCTION provider_hash(doctor_name text, specialization text)
+RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT char_length(doctor_name)::bigint %% 2
+$$;
+REINDEX TABLE slots;
+SELECT count(DISTINCT provider_hash(doctor_name, specialization)) FROM slots
+"""
+
+
+def test_providers_that_share_a_hash_are_told_apart(
+    seeded: tuple[PgConnection, random.Random], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "VERY_FEW_PROVIDERS", 0)
+    conn, chance = seeded
+    conn.autocommit = False
+    try:
+        assert _rows(conn, SHARED_HASHES) == [(2,)]
+        _compare_searches(conn, chance)
+    finally:
+        conn.rollback()
+        conn.autocommit = True
+
+
+ALL_YEARS = """
+INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)
+VALUES
+    (gen_random_uuid(), 'Dr. First', '0001-01-01 00:00:00+00', 1, 1),
+    (gen_random_uuid(), 'Dr. Last', '9999-12-31 00:00:00+00', 1, 1);
+SELECT count(*) FROM slots WHERE status = 'OPEN'
+"""
+
+
+def test_search_looks_as_far_as_years_go(
+    seeded: tuple[PgConnection, random.Random], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn, _ = seeded
+    conn.autocommit = False
+    try:
+        [(count,)] = _rows(conn, ALL_YEARS)
+        # The horizon lies as many times all years ahead as doctors match.
+        monkeypatch.setattr(searches, "ENTRIES_PER_HEAD", count)
+        found = slots.list_slots(
+            conn, SlotFilter("r"), status=SlotStatus.OPEN, min_seats=None, after=None, max_rows=500
+        )
+    finally:
+        conn.rollback()
+        conn.autocommit = True
+    assert found[0].doctor_name == "Dr. First"
+    assert len(found) > 40
 
 
 BOOKINGS = """

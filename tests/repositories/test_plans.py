@@ -17,7 +17,11 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.config import PROJECT_ROOT
 from booking.db import prepared
 from booking.db.queries import QUERIES, load_queries
-from booking.repositories.slots import FEW_PAGES, FEW_PROVIDERS, MAX_WALKED
+from booking.repositories.searches import (
+    ENTRIES_PER_HEAD,
+    FEW_PROVIDERS,
+    MAX_WALKED,
+)
 from booking.services.expiry import MAX_HOLDS_PER_BATCH
 from tests.factories import UNKNOWN_ID
 
@@ -83,10 +87,16 @@ class Examples:
 
     def of(self, file: str, name: str) -> list[Parameters]:
         """Return what the query is explained with; KeyError for one that nobody thought of."""
-        if file not in {"slots", "bookings", "booking_events", "holds"}:
+        if file not in {"slots", "searches", "bookings", "booking_events", "holds"}:
             # Of the server and of small tables: any parameters will do.
             return [{"name": "x", "sha256": "x", "key": 1}]
-        return {**self._of_slots(), **self._of_bookings(), **self._of_holds()}[name]
+        parameters = {
+            **self._of_slots(),
+            **self._of_searches(),
+            **self._of_bookings(),
+            **self._of_holds(),
+        }
+        return parameters[name]
 
     def _of_slots(self) -> dict[str, list[Parameters]]:
         slot = {
@@ -100,7 +110,18 @@ class Examples:
             "status": "OPEN",
         }
         one = [{"slot_id": self.slot_of_many}]
-        pages = [
+        return {
+            "insert_slot": [slot | {"slot_id": UNKNOWN_ID}],
+            "find_slot": one,
+            "lock_slot": one,
+            "is_future": [{"moment": self.now}],
+            "update_slot": [slot],
+            "delete_slot": [{"slot_id": UNKNOWN_ID}],
+            "list_slots": self._pages(),
+        }
+
+    def _pages(self) -> list[Parameters]:
+        return [
             {
                 "starts_from": None,
                 "starts_before": None,
@@ -123,6 +144,8 @@ class Examples:
                 {"status": "OPEN", "min_seats": 1_000_000},
             )
         ]
+
+    def _of_searches(self) -> dict[str, list[Parameters]]:
         texts: list[Parameters] = [
             dict.fromkeys(
                 ("doctor_name", "doctor_name_pattern", "specialization", "specialization_pattern")
@@ -139,28 +162,30 @@ class Examples:
                 EVERYBODY | NOTHING,
             )
         ]
-        bounds = {
-            "few_providers": FEW_PROVIDERS,
-            "few_walked": FEW_PAGES * 51,
-            "max_walked": MAX_WALKED,
-        }
+        # Not bounded: many doctors, and more seats than nearly any of their slots has. They are all
+        # looked at (docs/decisions/0013).
+        pages_of_texts = [
+            page | text
+            for page in self._pages()
+            for text in texts
+            if text["doctor_name"] != "dr." or (page["min_seats"] or 1) == 1
+        ]
         return {
-            "insert_slot": [slot | {"slot_id": UNKNOWN_ID}],
-            "find_slot": one,
-            "find_bookability": one,
-            "lock_slot": one,
-            "is_future": [{"moment": self.now}],
-            "update_slot": [slot],
-            "delete_slot": [{"slot_id": UNKNOWN_ID}],
-            "list_slots": pages,
-            # Not bounded: many doctors, and more seats than nearly any of their slots has. They are
-            # all looked at (docs/decisions/0013).
-            "search_slots": [
-                page | text | bounds
-                for page in pages
-                for text in texts
-                if text["doctor_name"] != "dr." or (page["min_seats"] or 1) == 1
+            "find_provider_hashes": [text | {"max_rows": FEW_PROVIDERS + 1} for text in texts],
+            "search_near": [
+                page
+                | {
+                    "entries_per_head": ENTRIES_PER_HEAD,
+                    "provider_hashes": self._values(
+                        "SELECT provider_hash(doctor_name, specialization) FROM providers"
+                        f" WHERE doctor_name ILIKE '{page['doctor_name_pattern']}'"
+                    ),
+                }
+                for page in pages_of_texts
+                if page["doctor_name"] not in {None, "dr."}
             ],
+            "search_by_walk": [page | {"max_walked": MAX_WALKED} for page in pages_of_texts],
+            "search_by_heads": pages_of_texts,
         }
 
     def _of_bookings(self) -> dict[str, list[Parameters]]:
@@ -277,28 +302,35 @@ def _nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _nodes(child)
 
 
-def _rows_read(conn: PgConnection, sql: str, parameters: Parameters) -> Counter[str]:
-    """Run the query and return how many rows of each large table its scans looked at; all of them
-    where one is read whole. Index entries count as rows. Nothing stays changed.
-    """
+def _explain(conn: PgConnection, sql: str, parameters: Parameters) -> Mapping[str, Any]:
+    """Run the query and return its plan. Nothing stays changed."""
     with conn.cursor() as cursor:
-        cursor.execute("SELECT relname::text, reltuples::integer FROM pg_class")
-        sizes = dict(cursor.fetchall())
-        cursor.execute("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index")
-        table_of = dict(cursor.fetchall())
         cursor.execute("BEGIN")
         if statement := prepared._statements.get(sql):
             # As pooled connections have it: one plan, whatever the parameters.
             cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
             cursor.execute(statement.prepare)
             sql = statement.execute
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters)
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", parameters)
         [([explained],)] = cursor.fetchall()
         if statement:
             cursor.execute(statement.deallocate)
         cursor.execute("ROLLBACK")
+    plan: Mapping[str, Any] = explained["Plan"]
+    return plan
+
+
+def _rows_read(conn: PgConnection, sql: str, parameters: Parameters) -> Counter[str]:
+    """Run the query and return how many rows of each large table its scans looked at; all of them
+    where one is read whole. Index entries count as rows, those that no row is fetched for do not.
+    """
+    with conn.cursor() as cursor:
+        cursor.execute("SELECT relname::text, reltuples::integer FROM pg_class")
+        sizes = dict(cursor.fetchall())
+        cursor.execute("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index")
+        table_of = dict(cursor.fetchall())
     read: Counter[str] = Counter()
-    for node in _nodes(explained["Plan"]):
+    for node in _nodes(_explain(conn, sql, parameters)):
         table = node.get("Relation Name") or table_of.get(node.get("Index Name", ""))
         if table not in LARGE or "Scan" not in node["Node Type"] or not node["Actual Loops"]:
             continue
@@ -341,6 +373,24 @@ def test_user_and_slot_that_never_met_are_cheap_however_many_bookings_both_have(
     assert max(_rows_read(large, sql, parameters)["bookings"] for parameters in both) < FEW_ROWS
 
 
+@pytest.mark.parametrize("doctors", [1, 10])
+def test_search_near_reads_the_index_up_to_the_horizon(
+    large: PgConnection, examples: Examples, doctors: int
+) -> None:
+    page, *_ = examples.of("searches", "search_near")
+    nobody = page | {"provider_hashes": list(range(doctors)), "status": "OPEN", "min_seats": 1}
+    plan = _explain(large, load_queries("searches").search_near.sql, nobody)
+    with large.cursor() as cursor:
+        cursor.execute(
+            "SELECT relpages FROM pg_class"
+            " WHERE relname = 'slots_status_start_time_id_provider_hash_idx'"
+        )
+        [(pages,)] = cursor.fetchall()
+    assert pages > 100
+    # A page has over a hundred entries.
+    assert 0 < plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 15 + doctors
+
+
 def test_prepared_queries_are_explained_as_such() -> None:
     names = {"insert_bookings", "find_slot"}
     found = {
@@ -363,10 +413,16 @@ def test_tables_are_large_enough(large: PgConnection) -> None:
 @pytest.mark.parametrize(
     ("index", "file", "name"),
     [
-        ("slots_status_start_time_id_idx", "slots", "list_slots"),
+        ("slots_status_start_time_id_provider_hash_idx", "slots", "list_slots"),
         ("slots_total_capacity_idx", "slots", "list_slots"),
-        ("slots_doctor_name_specialization_status_start_time_id_idx", "slots", "search_slots"),
-        ("slots_specialization_status_start_time_id_idx", "slots", "search_slots"),
+        ("slots_status_start_time_id_provider_hash_idx", "searches", "search_near"),
+        ("slots_status_start_time_id_provider_hash_idx", "searches", "search_by_walk"),
+        (
+            "slots_doctor_name_specialization_status_start_time_id_idx",
+            "searches",
+            "search_by_heads",
+        ),
+        ("slots_specialization_status_start_time_id_idx", "searches", "search_by_heads"),
         ("bookings_status_created_at_id_idx", "bookings", "list_bookings"),
         ("bookings_user_id_status_created_at_id_idx", "bookings", "list_bookings"),
         ("bookings_slot_id_status_created_at_id_idx", "bookings", "list_bookings"),

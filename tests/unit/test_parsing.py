@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from booking.repositories.slots import _substring_pattern
+from booking.repositories.searches import _substring_pattern
 from booking.schemas.fields import parse_uuid
 from booking.schemas.loading import load
 from booking.schemas.paging import NoQuery
