@@ -6,4 +6,3 @@ ON bookings (slot_id, user_id, status, created_at, id);
 -- The user need not stand at the end of this one any more.
 CREATE INDEX bookings_slot_id_status_created_at_id_idx
 ON bookings (slot_id, status, created_at, id);
-DROP INDEX bookings_slot_id_status_created_at_id_user_id_idx;

@@ -7,4 +7,3 @@ $$;
 
 CREATE INDEX slots_status_start_time_id_provider_hash_idx
 ON slots (status, start_time, id, provider_hash(doctor_name, specialization));
-DROP INDEX slots_status_start_time_id_idx;
