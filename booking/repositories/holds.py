@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from booking.db.connection import Connection
@@ -14,18 +14,24 @@ _queries = load_queries("holds")
 
 @dataclass(frozen=True)
 class Expired:
-    """How many holds failed and how many seats went back, and how often a slot was passed by that
-    others had locked.
-    """
+    """How many holds failed, and how many seats went back."""
 
     holds: int = 0
     seats: int = 0
-    passed_by: int = field(default=0, compare=False)
 
     def __add__(self, other: Expired) -> Expired:
-        return Expired(
-            self.holds + other.holds, self.seats + other.seats, self.passed_by + other.passed_by
-        )
+        return Expired(self.holds + other.holds, self.seats + other.seats)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one statement failed, and how many slots with lapsed holds it found locked."""
+
+    expired: Expired = Expired()
+    locked_slots: int = 0
+
+    def __add__(self, other: Batch) -> Batch:
+        return Batch(self.expired + other.expired, self.locked_slots + other.locked_slots)
 
 
 def expire_holds(
@@ -33,16 +39,16 @@ def expire_holds(
     slot_ids: Sequence[str],
     max_holds: int,
     booking_ids: Sequence[str] | None = None,
-) -> Expired:
+) -> Batch:
     """Fail lapsed holds of the slots, ``max_holds`` at most, and give their seats back; where there
     are ``booking_ids``, those alone.
 
     Locks slots by id, then holds, until the commit; passes over what others have locked.
     """
-    row = _queries.expire_holds(
+    holds, seats, locked_slots = _queries.expire_holds(
         conn, slot_ids=list(slot_ids), booking_ids=_ids(booking_ids), max_holds=max_holds
     )
-    return Expired(*row)
+    return Batch(Expired(holds, seats), locked_slots)
 
 
 def lock_lapsed_holds(

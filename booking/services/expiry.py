@@ -11,16 +11,17 @@ from booking.db.connection import Connection
 from booking.db.database import Database
 from booking.errors import CapacityBelowBooked, StatementRejected
 from booking.repositories import holds, slots
-from booking.repositories.holds import Expired
+from booking.repositories.holds import Batch, Expired
 
 # Of one slot, for whoever looks at it or wants its seats: one statement that fails so many holds.
 MAX_HOLDS_PER_BATCH = 100
-# A sweep's batch is one statement too. These bound how long it keeps slots from being booked: of
-# fewer holds the commit would be nearly all that they wait for.
-SWEPT_SLOTS_PER_BATCH = 50
+# A sweep's batch is one statement too. These bound for how long it keeps slots from being booked,
+# and how many: of fewer holds the commit would be nearly all that they wait for.
+SWEPT_SLOTS_PER_BATCH = 10
 SWEPT_HOLDS_PER_BATCH = 25
-# A booking keeps its slot for about as long as a batch does. Who keeps it for longer is left alone.
-MAX_RETRIES_OF_LOCKED_SLOTS = 3
+# A booking keeps its slot for about so long. A slot that is locked whenever it is tried has a rush.
+RETRY_SECONDS = 0.005
+MAX_RETRIES = 3
 
 # What the seats of a slot say that were changed by hand, or by a defect: they would not fit in it.
 _DAMAGE = (CapacityBelowBooked, StatementRejected)
@@ -50,7 +51,7 @@ class ExpiryService:
         def work(conn: Connection) -> Expired:
             slots.lock_slot(conn, slot_id)
             holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH, booking_ids)
-            return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH, booking_ids)
+            return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH, booking_ids).expired
 
         try:
             return self._db.transact(work)
@@ -59,7 +60,7 @@ class ExpiryService:
 
     def expire_unlocked_holds_of_slot(self, slot_id: str) -> Expired:
         """Fail the lapsed holds of a slot where nobody has locked it or them; waits for nobody."""
-        return self._expire_batch([slot_id], MAX_HOLDS_PER_BATCH)
+        return self._expire_batch([slot_id], MAX_HOLDS_PER_BATCH).expired
 
     def sweep(self, stopping: threading.Event | None = None) -> Expired:
         """Fail every lapsed hold that nobody has locked, in batches; waits for nobody.
@@ -79,14 +80,16 @@ class ExpiryService:
             while not is_done:
                 started = time.monotonic()
                 batch = self._expire_batch(some, SWEPT_HOLDS_PER_BATCH)
-                total += batch
-                if batch.holds >= SWEPT_HOLDS_PER_BATCH:
+                total += batch.expired
+                pause = time.monotonic() - started
+                if batch.expired.holds >= SWEPT_HOLDS_PER_BATCH:
                     retries = 0
-                elif batch.passed_by and retries < MAX_RETRIES_OF_LOCKED_SLOTS:
+                elif batch.locked_slots and retries < MAX_RETRIES:
                     retries += 1
+                    pause = max(pause, RETRY_SECONDS)
                 else:
                     is_done = True
-                if stopping.wait(time.monotonic() - started):
+                if stopping.wait(pause):
                     return total
         return total
 
@@ -99,13 +102,13 @@ class ExpiryService:
                 total += expired
         return total
 
-    def _expire_batch(self, slot_ids: Sequence[str], max_holds: int) -> Expired:
+    def _expire_batch(self, slot_ids: Sequence[str], max_holds: int) -> Batch:
         try:
             return self._db.write(lambda conn: holds.expire_holds(conn, slot_ids, max_holds))
         except _DAMAGE as error:
             if len(slot_ids) == 1:
-                return _leave(slot_ids[0], error)
-        return sum((self._expire_batch([slot_id], max_holds) for slot_id in slot_ids), Expired())
+                return Batch(_leave(slot_ids[0], error))
+        return sum((self._expire_batch([slot_id], max_holds) for slot_id in slot_ids), Batch())
 
 
 def _leave(slot_id: str, error: Exception) -> Expired:

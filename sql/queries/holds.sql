@@ -1,13 +1,26 @@
 -- name: expire_holds(slot_ids, booking_ids, max_holds)^
 -- Fails lapsed holds of some slots, those of booking_ids where that is not null, and gives their seats
--- back. Locks slots in the order of their ids, then holds, and passes over whatever others have
--- locked: it waits for nobody, and two sweepers share the work. A hold that lapsed stays lapsed, so the
--- statement's own time decides. Takes the holds of a slot as their index has them: a sweep reads
--- max_holds of them and no more. Tells how many of the slots it passed by.
-WITH locked_slots AS MATERIALIZED (
+-- back. Locks those of the slots that have any, in the order of their ids, then holds, and passes over
+-- whatever others have locked: it waits for nobody, and two sweepers share the work. Tells how many slots
+-- it passed by. A hold that lapsed stays lapsed, so the statement's own time decides. Takes the holds of a
+-- slot as their index has them: a sweep reads max_holds of them and no more.
+WITH due AS MATERIALIZED (
+    SELECT given.slot_id
+    FROM unnest(:slot_ids::uuid[]) AS given (slot_id)
+    WHERE EXISTS (
+        SELECT 1
+        FROM bookings AS b
+        WHERE
+            b.slot_id = given.slot_id
+            AND is_pending(b.status)
+            AND b.expires_at <= statement_timestamp()
+    )
+),
+
+locked_slots AS MATERIALIZED (
     SELECT s.id
-    FROM slots AS s
-    WHERE s.id = any(:slot_ids::uuid[])
+    FROM due
+    INNER JOIN slots AS s ON due.slot_id = s.id
     ORDER BY s.id
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
@@ -76,7 +89,7 @@ logged AS (
 SELECT
     count(*) AS holds,
     coalesce(sum(num_seats), 0)::bigint AS seats,
-    cardinality(:slot_ids::uuid[]) - (SELECT count(*) FROM locked_slots) AS passed_by
+    (SELECT count(*) FROM due) - (SELECT count(*) FROM locked_slots) AS locked_slots
 FROM expired;
 
 -- name: lock_lapsed_holds(slot_id, booking_ids, max_holds)

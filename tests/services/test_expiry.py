@@ -13,6 +13,7 @@ from booking.db.connection import connect
 from booking.errors import LockTimeout
 from booking.models import BookingStatus, SeatRequest
 from booking.repositories.bookings import explain_refusals
+from booking.repositories.holds import expire_holds
 from booking.services import bookings, expiry
 from tests.factories import make_config
 from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
@@ -171,20 +172,76 @@ def test_sweep_passes_over_what_is_locked_and_waits_for_nobody(
     assert own_parts.expiry.sweep().holds == left
 
 
+class Pauses(threading.Event):
+    """Keeps account of a sweep's pauses, and does something in one of them."""
+
+    def __init__(self, number: int = 0, act: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._number = number
+        self._act = act
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0)
+        if len(self.seconds) == self._number:
+            self._act()
+        return super().wait(0)
+
+
+@pytest.mark.parametrize("freed_at", range(1, expiry.MAX_RETRIES + 1))
 def test_sweep_tries_a_slot_again_that_was_locked_for_a_moment(
-    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch, freed_at: int
 ) -> None:
     monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", 2)
     [slot_id] = _lapsed(url, slots=1, holds=5)
     with holding(url, LOCK_SLOT, slot_id) as holder:
-
-        class Pauses(threading.Event):
-            def wait(self, timeout: float | None = None) -> bool:
-                holder.commit()
-                return super().wait(timeout)
-
-        assert own_parts.expiry.sweep(Pauses()).holds == 5
+        assert own_parts.expiry.sweep(Pauses(freed_at, holder.commit)).holds == 5
     assert _pending(url) == 0
+
+
+def test_sweep_leaves_a_slot_that_stays_locked(url: str, own_parts: Parts) -> None:
+    locked, _ = _lapsed(url, slots=2, holds=3)
+    pauses = Pauses()
+    with holding(url, LOCK_SLOT, locked):
+        assert own_parts.expiry.sweep(pauses).holds == 3
+    assert len(pauses.seconds) == 1 + expiry.MAX_RETRIES
+    assert min(pauses.seconds[:-1]) >= expiry.RETRY_SECONDS
+    assert own_parts.expiry.sweep().holds == 3
+
+
+def test_each_time_that_a_slot_is_locked_counts_anew(
+    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two batches of a crowd it may have been booked as often."""
+    monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", 2)
+    monkeypatch.setattr(expiry, "MAX_RETRIES", 1)
+    [slot_id] = _lapsed(url, slots=1, holds=5)
+    with holding(url, LOCK_SLOT, slot_id) as first, holding(url, "SELECT 1") as second:
+
+        class Bookings(Pauses):
+            def wait(self, timeout: float | None = None) -> bool:
+                is_set = super().wait(timeout)
+                if len(self.seconds) == 1:
+                    first.commit()
+                elif len(self.seconds) == 2:
+                    second.execute(LOCK_SLOT, slot_id)
+                elif len(self.seconds) == 3:
+                    second.commit()
+                return is_set
+
+        assert own_parts.expiry.sweep(Bookings()).holds == 5
+
+
+def test_sweep_locks_no_slot_that_has_nothing_to_give_back(url: str, own_parts: Parts) -> None:
+    swept, idle = _lapsed(url, slots=2, holds=3)
+    query(
+        url,
+        "UPDATE bookings SET expires_at = now() + interval '1 day' WHERE slot_id = %s RETURNING id",
+        idle,
+    )
+    with holding(url, LOCK_SLOT, idle), closing(connect(url, application_name="test")) as conn:
+        batch = expire_holds(conn, [swept, idle], 100)
+    assert (batch.expired.holds, batch.locked_slots) == (3, 0)
 
 
 @pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
