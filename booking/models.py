@@ -152,6 +152,11 @@ class SlotFilter:
     starts_from: datetime | None = None
     starts_before: datetime | None = None
 
+    @property
+    def is_search(self) -> bool:
+        """Whether it asks for a part of a name."""
+        return self.doctor_name is not None or self.specialization is not None
+
 
 @dataclass(frozen=True)
 class SlotPosition:

@@ -64,7 +64,8 @@ class Database:
         """Run statements in one transaction; the whole again on a conflict, and once more where the
         connection is lost before the commit.
 
-        Raises OutcomeUnknown where the connection is lost during the commit.
+        Raises OutcomeUnknown where the connection is lost during the commit of what may have
+        written.
         """
 
         def in_transaction(conn: Connection) -> T:

@@ -27,9 +27,9 @@ def transaction(
 ) -> Iterator[None]:
     """Commit what the block does on a connection in autocommit; roll back when it raises.
 
-    Raises OutcomeUnknown when the connection is lost during the commit, and RuntimeError when the
-    block swallowed the failure of a statement: PostgreSQL answers such a COMMIT with a ROLLBACK and
-    no error.
+    Raises OutcomeUnknown when the connection is lost during the commit of what may have written,
+    and RuntimeError when the block swallowed the failure of a statement: PostgreSQL answers such a
+    COMMIT with a ROLLBACK and no error.
     """
     with conn.cursor() as cursor:
         cursor.execute(isolation.value)
@@ -43,7 +43,8 @@ def transaction(
         try:
             cursor.execute("COMMIT")
         except psycopg2.Error as error:
-            if isinstance(domain_error(error, conn), ConnectionLost):
+            may_have_written = isolation is not Isolation.SNAPSHOT
+            if may_have_written and isinstance(domain_error(error, conn), ConnectionLost):
                 raise OutcomeUnknown from error
             raise
 

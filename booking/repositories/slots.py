@@ -107,7 +107,8 @@ def list_slots(
 ) -> Sequence[Slot]:
     """Return slots by start and id, from behind ``after`` on.
 
-    With ``min_seats``, only those of the future that have so many left.
+    With ``min_seats``, only those of the future that have so many left. A search is several
+    statements, which must see one moment.
     """
     page = {
         "starts_from": wanted.starts_from,
@@ -117,10 +118,10 @@ def list_slots(
         "after_start_time": after.start_time if after else None,
         "after_id": after.id if after else None,
     }
-    if wanted.doctor_name is None and wanted.specialization is None:
-        rows = _queries.list_slots(conn, max_rows=max_rows, **page)
-    else:
+    if wanted.is_search:
         rows = search_slots(conn, wanted, page, max_rows)
+    else:
+        rows = _queries.list_slots(conn, max_rows=max_rows, **page)
     return [_slot(row) for row in rows]
 
 

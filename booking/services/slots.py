@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict, cast
 
 from booking.db.connection import Connection
 from booking.db.database import Database
+from booking.db.transaction import Isolation
 from booking.errors import InvalidInput, SlotNotFound, Unavailable, VersionMismatch
 from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 from booking.repositories import holds, slots
@@ -144,26 +145,32 @@ class SlotService:
         limit: int,
     ) -> SlotPage:
         """Return a page of all slots, by start and id."""
-        rows = self._db.read(
-            lambda conn: slots.list_slots(
-                conn, wanted, status=status, min_seats=None, after=after, max_rows=limit + 1
-            )
-        )
-        return page_of(rows, limit, _position)
+        return self._list(wanted, status=status, min_seats=None, after=after, limit=limit)
 
     def list_bookable_slots(
         self, wanted: SlotFilter, *, min_seats: int, after: SlotPosition | None, limit: int
     ) -> SlotPage:
         """Return a page of open slots of the future with ``min_seats`` left, by start and id."""
-        rows = self._db.read(
-            lambda conn: slots.list_slots(
-                conn,
-                wanted,
-                status=SlotStatus.OPEN,
-                min_seats=min_seats,
-                after=after,
-                max_rows=limit + 1,
+        return self._list(
+            wanted, status=SlotStatus.OPEN, min_seats=min_seats, after=after, limit=limit
+        )
+
+    def _list(
+        self,
+        wanted: SlotFilter,
+        *,
+        status: SlotStatus | None,
+        min_seats: int | None,
+        after: SlotPosition | None,
+        limit: int,
+    ) -> SlotPage:
+        def work(conn: Connection) -> Sequence[Slot]:
+            return slots.list_slots(
+                conn, wanted, status=status, min_seats=min_seats, after=after, max_rows=limit + 1
             )
+
+        rows = (
+            self._db.transact(work, Isolation.SNAPSHOT) if wanted.is_search else self._db.read(work)
         )
         return page_of(rows, limit, _position)
 

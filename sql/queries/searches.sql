@@ -48,10 +48,10 @@ horizon AS MATERIALIZED (
                 ELSE
                     soonest.first_start
                     + least(
-                        (soonest.last_start - soonest.first_start)
-                        * cardinality(:provider_hashes::bigint[]),
-                        interval '200000 years'
+                        soonest.last_start - soonest.first_start,
+                        interval '200000 years' / cardinality(:provider_hashes::bigint[])
                     )
+                    * cardinality(:provider_hashes::bigint[])
             END
         ) AS start_time
     FROM (VALUES ('OPEN'), ('CLOSED')) AS wanted (status)

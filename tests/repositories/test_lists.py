@@ -239,6 +239,7 @@ AS_IT_IS = {
         "MAX_WALKED",
         "FEW_PAGES",
         "ENTRIES_PER_HEAD",
+        "ONE_PASS_VERSION",
     )
 }
 
@@ -253,10 +254,12 @@ AS_IT_IS = {
         {"FEW_PROVIDERS": 1000, "FEW_PAGES": 0, "ENTRIES_PER_HEAD": 1},
         {"FEW_PROVIDERS": 1000, "FEW_PAGES": 1, "ENTRIES_PER_HEAD": 7},
         {"FEW_PROVIDERS": 1000, "FEW_PAGES": 100, "ENTRIES_PER_HEAD": 1000},
+        {"FEW_PROVIDERS": 1000, "FEW_PAGES": 1, "ONE_PASS_VERSION": 1_000_000},
     ],
     ids=[
         *("as it is", "heads only", "walks, then heads", "walks only"),
         *("one moment near, then heads", "some near, then heads", "walks and near ones only"),
+        "an old PostgreSQL",
     ],
 )
 def test_slots_are_those_of_the_plainest_query(

@@ -21,8 +21,13 @@ from booking.repositories.searches import (
     ENTRIES_PER_HEAD,
     FEW_PROVIDERS,
     MAX_WALKED,
+    ONE_PASS_VERSION,
 )
-from booking.services.expiry import MAX_HOLDS_PER_BATCH
+from booking.services.expiry import (
+    MAX_HOLDS_PER_BATCH,
+    SWEPT_HOLDS_PER_BATCH,
+    SWEPT_SLOTS_PER_BATCH,
+)
 from tests.factories import UNKNOWN_ID
 
 DATA = PROJECT_ROOT / "scripts" / "benchmark" / "growth_data.sql"
@@ -173,20 +178,22 @@ class Examples:
         return {
             "find_provider_hashes": [text | {"max_rows": FEW_PROVIDERS + 1} for text in texts],
             "search_near": [
-                page
-                | {
-                    "entries_per_head": ENTRIES_PER_HEAD,
-                    "provider_hashes": self._values(
-                        "SELECT provider_hash(doctor_name, specialization) FROM providers"
-                        f" WHERE doctor_name ILIKE '{page['doctor_name_pattern']}'"
-                    ),
-                }
+                page | {"entries_per_head": ENTRIES_PER_HEAD, "provider_hashes": hashes}
                 for page in pages_of_texts
                 if page["doctor_name"] not in {None, "dr."}
+                and (hashes := self._hashes(page["doctor_name_pattern"])) != "{}"
             ],
             "search_by_walk": [page | {"max_walked": MAX_WALKED} for page in pages_of_texts],
-            "search_by_heads": pages_of_texts,
+            # Of everybody there is a head for each.
+            "search_by_heads": [page for page in pages_of_texts if page["doctor_name"] != "dr."],
         }
+
+    def _hashes(self, pattern: str) -> str:
+        hashes = self._values(
+            "SELECT provider_hash(doctor_name, specialization) FROM providers"
+            f" WHERE doctor_name ILIKE '{pattern}'"
+        )
+        return f"{{{','.join(map(str, hashes))}}}"
 
     def _of_bookings(self) -> dict[str, list[Parameters]]:
         of_user = {"user_id": self.user_of_many, "idempotency_key": "key-1"}
@@ -224,7 +231,6 @@ class Examples:
             "sum_seats_of_users": [of_users | {"slot_id": self.slot_of_many}],
             "list_pending_holds": [of_user],
             "find_booking": one,
-            "find_booking_by_key": [of_user],
             "confirm_booking": one,
             "cancel_booking": one,
             "list_bookings": [
@@ -250,8 +256,11 @@ class Examples:
     def _of_holds(self) -> dict[str, list[Parameters]]:
         return {
             "expire_holds": [
-                {"slot_ids": slot_ids, "booking_ids": ids, "max_holds": MAX_HOLDS_PER_BATCH}
-                for slot_ids in ([self.slot_of_many], self.slots_of_holds[:50])
+                {"slot_ids": slot_ids, "booking_ids": ids, "max_holds": max_holds}
+                for slot_ids, max_holds in (
+                    ([self.slot_of_many], MAX_HOLDS_PER_BATCH),
+                    (self.slots_of_holds[:SWEPT_SLOTS_PER_BATCH], SWEPT_HOLDS_PER_BATCH),
+                )
                 for ids in (None, [self.hold])
             ],
             "lock_lapsed_holds": [
@@ -306,16 +315,18 @@ def _explain(conn: PgConnection, sql: str, parameters: Parameters) -> Mapping[st
     """Run the query and return its plan. Nothing stays changed."""
     with conn.cursor() as cursor:
         cursor.execute("BEGIN")
-        if statement := prepared._statements.get(sql):
-            # As pooled connections have it: one plan, whatever the parameters.
-            cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-            cursor.execute(statement.prepare)
-            sql = statement.execute
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", parameters)
-        [([explained],)] = cursor.fetchall()
-        if statement:
-            cursor.execute(statement.deallocate)
-        cursor.execute("ROLLBACK")
+        try:
+            if statement := prepared._statements.get(sql):
+                # As pooled connections have it: one plan, whatever the parameters.
+                cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+                cursor.execute(statement.prepare)
+                sql = statement.execute
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", parameters)
+            [([explained],)] = cursor.fetchall()
+            if statement:
+                cursor.execute(statement.deallocate)
+        finally:
+            cursor.execute("ROLLBACK")
     plan: Mapping[str, Any] = explained["Plan"]
     return plan
 
@@ -342,8 +353,15 @@ def _rows_read(conn: PgConnection, sql: str, parameters: Parameters) -> Counter[
     return read
 
 
+def _skip_before_one_pass(conn: PgConnection) -> None:
+    if conn.server_version < ONE_PASS_VERSION:
+        pytest.skip("this PostgreSQL is not asked to search near")
+
+
 def _offences(conn: PgConnection, examples: Examples, file: str, name: str) -> list[Any]:
     """Return the parameters with which the query reads too much, and how much that is."""
+    if name == "search_near":
+        _skip_before_one_pass(conn)
     sql: str = getattr(load_queries(file), name).sql
     return [
         (parameters, dict(read))
@@ -377,8 +395,10 @@ def test_user_and_slot_that_never_met_are_cheap_however_many_bookings_both_have(
 def test_search_near_reads_the_index_up_to_the_horizon(
     large: PgConnection, examples: Examples, doctors: int
 ) -> None:
+    _skip_before_one_pass(large)
     page, *_ = examples.of("searches", "search_near")
-    nobody = page | {"provider_hashes": list(range(doctors)), "status": "OPEN", "min_seats": 1}
+    hashes = f"{{{','.join(map(str, range(doctors)))}}}"
+    nobody = page | {"provider_hashes": hashes, "status": "OPEN", "min_seats": 1}
     plan = _explain(large, load_queries("searches").search_near.sql, nobody)
     with large.cursor() as cursor:
         cursor.execute(
