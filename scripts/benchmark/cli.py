@@ -92,7 +92,7 @@ def _measure(options: Options, directory: Path, screen: Console) -> tuple[Sectio
                     directory, options, lambda what: progress.update(task, description=what)
                 ),
             )
-        scenarios = len(options.scenarios)
+        scenarios = sum(scenario.turns for scenario in options.scenarios)
         if options.part is Part.WORKERS:
             scenarios = len(CHOICES) * len(CHOSEN)
         task = progress.add_task(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from scripts.benchmark.records import Mark, Run
@@ -26,7 +26,7 @@ def load_marks(runs: Mapping[str, Sequence[Run]]) -> tuple[Mark, ...]:
 
 
 def ratio(runs: Mapping[str, Sequence[Run]], above: str, below: str) -> float | None:
-    """Return the median over the rounds of the ratio of requests a second within one round.
+    """Return the median over rounds and turns of the ratio of requests a second within one.
 
     Not the ratio of medians: what slows the machine for a while slows both of a round.
     """
@@ -34,6 +34,13 @@ def ratio(runs: Mapping[str, Sequence[Run]], above: str, below: str) -> float | 
         return None
     return median(
         one.per_second / other.per_second
-        for one, other in zip(runs[above], runs[below], strict=True)
+        for one, other in _pairs(runs[above], runs[below])
         if other.per_second
     )
+
+
+def _pairs(above: Sequence[Run], below: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
+    """Pair runs of one turn; where one of the two has fewer turns, runs of one round."""
+    most = max(len(above), len(below))
+    for number in range(most):
+        yield above[number * len(above) // most], below[number * len(below) // most]

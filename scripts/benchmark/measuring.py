@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -33,7 +33,7 @@ def measure(
     seed: int,
     tell: Told,
 ) -> list[Run]:
-    """Warm up, then measure every scenario once a round, in an order drawn for each round.
+    """Warm up, then measure every scenario in each round, in an order drawn for it.
 
     ``tell`` hears of each run before and after it; round 0 is the warm-up, whose runs come back as
     well: its bookings count. Raises NotRun.
@@ -58,12 +58,12 @@ class Round:
 def run_round(
     stage: Stage, scenarios: Sequence[Scenario], round_: Round, draw: random.Random, tell: Told
 ) -> list[Run]:
-    """Run every scenario once, in an order drawn. Raises NotRun."""
+    """Run every scenario as often as it has turns, in an order drawn. Raises NotRun."""
     runs = []
-    for scenario in draw.sample(scenarios, len(scenarios)):
+    for scenario, turn in drawn_turns(scenarios, draw):
         tell(scenario, round_.number, None)
         plan = Plan(
-            label=f"{scenario.name}{round_.name}.{round_.number}",
+            label=f"{scenario.name}{round_.name}{f'-{turn}' if turn else ''}.{round_.number}",
             seconds=round_.seconds if round_.number else WARM_UP_SECONDS,
             seed=draw.randrange(2**31),
         )
@@ -75,8 +75,21 @@ def run_round(
     return runs
 
 
+def drawn_turns(
+    scenarios: Sequence[Scenario], draw: random.Random
+) -> Iterator[tuple[Scenario, int]]:
+    """Yield each scenario with the number of each of its turns; those of one place in turns."""
+    places: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        places.setdefault(scenario.place, []).append(scenario)
+    for alike in draw.sample(list(places.values()), len(places)):
+        for turn in range(alike[0].turns):
+            for scenario in draw.sample(alike, len(alike)):
+                yield scenario, turn
+
+
 def measured(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Return the runs of each scenario by round, the warm-up left out."""
+    """Return the runs of each scenario by round and turn, the warm-up left out."""
     found: dict[str, list[Run]] = {}
     for run in runs:
         if not run.label.endswith(".0"):

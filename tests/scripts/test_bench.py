@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import threading
 import time
@@ -25,7 +26,7 @@ from scripts.benchmark.growth_rounds import (
     told_excess,
 )
 from scripts.benchmark.marks import load_marks, ratio
-from scripts.benchmark.measuring import compare_counts, measured, status_faults
+from scripts.benchmark.measuring import compare_counts, drawn_turns, measured, status_faults
 from scripts.benchmark.memory import LOADS
 from scripts.benchmark.options import Part, parse
 from scripts.benchmark.pacing import Load as PacedLoad
@@ -117,6 +118,20 @@ def test_only_a_whole_run_writes_into_docs() -> None:
     some = parse(["--only", "mixed", "--only", "empty", "--only", "mixed"])
     assert [scenario.name for scenario in some.scenarios] == ["mixed", "empty"]
     assert some.docs is None
+
+
+def test_what_is_compared_from_one_client_takes_turns() -> None:
+    drawn = [
+        [(scenario.name, turn) for scenario, turn in drawn_turns(ALL, random.Random(seed))]
+        for seed in range(20)
+    ]
+    expected = {(scenario.name, turn) for scenario in ALL for turn in range(scenario.turns)}
+    assert all(set(order) == expected and len(order) == len(expected) for order in drawn)
+    assert len({tuple(order) for order in drawn}) == len(drawn)
+    for order in drawn:
+        idle = [index for index, (name, _) in enumerate(order) if name.startswith("idle-1")]
+        assert idle == list(range(idle[0], idle[0] + 8))
+        assert [turn for _, turn in order[idle[0] : idle[0] + 8]] == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_one_run_measures_one_part() -> None:
@@ -250,6 +265,17 @@ def test_a_ratio_is_the_median_of_those_within_a_round() -> None:
     (row, empty) = load_table(runs)
     assert row == (*("hot slot, grouped", "64", "90", "40-100", "9.0", "18.0", "0.50"),)
     assert empty[-1] == "1.00"
+
+
+def test_turns_are_compared_with_what_ran_once_in_their_round() -> None:
+    runs = {
+        "idle-1-on": [run("idle-1-on", 1, rate) for rate in (10, 20, 30, 40)],
+        "empty": [run("empty", 1, rate) for rate in (100, 200)],
+    }
+
+    # Two turns in each round: 0.1 and 0.2, then 0.15 and 0.2.
+    assert ratio(runs, "idle-1-on", "empty") == pytest.approx(0.175)
+    assert ratio(runs, "empty", "idle-1-on") == pytest.approx((5 + 1 / 0.15) / 2)
 
 
 def test_every_mark_names_scenarios_that_there_are() -> None:
