@@ -16,7 +16,7 @@ from booking.repositories.holds import Batch, Expired
 # Of one slot, for whoever looks at it or wants its seats: one statement that fails so many holds.
 MAX_HOLDS_PER_BATCH = 100
 # A sweep's batch is one statement too. These bound for how long it keeps slots from being booked,
-# and how many: of fewer holds the commit would be nearly all that they wait for.
+# and how many. Of fewer holds nearly all of it would be what any statement and its commit take.
 SWEPT_SLOTS_PER_BATCH = 10
 SWEPT_HOLDS_PER_BATCH = 25
 # A booking keeps its slot for about so long. A slot that is locked whenever it is tried has a rush.
