@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
 
 from booking.config import PROJECT_ROOT, Config
-from booking.db.migrations import MigrationError, migrate
+from booking.db.migrations import MigrationError, MigrationInterrupted, migrate
+from booking.db.patience import MIN_REST_SECONDS
 from booking.supervise import run_supervised
-
-MIGRATION_RETRY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -24,15 +25,17 @@ logger = logging.getLogger(__name__)
 def serve(config: Config) -> int:
     """Migrate, then run gunicorn until it ends; return its exit code.
 
-    With the database down the server starts all the same, says that it is not ready, and migrates
-    when the database is there. Raises MigrationError where the schema cannot be brought up to date.
+    With the database down, its tables in use or another server migrating, this one starts all the
+    same, says that it is not ready, and migrates once it can. Raises MigrationError where it never
+    will.
     """
     url = config.database_url or ""
     try:
-        migrate(url)
-    except psycopg2.OperationalError as error:
-        logger.warning("serving without a database for now: %s", " ".join(str(error).split()))
-        threading.Thread(target=_migrate_once_reached, args=(url,), daemon=True).start()
+        migrate(url, patience_seconds=0)
+    except (psycopg2.OperationalError, MigrationInterrupted) as error:
+        told = " ".join(str(error).split())
+        logger.warning("serving without a migrated database for now: %s", told)
+        threading.Thread(target=_migrate_once_possible, args=(url,), daemon=True).start()
     arguments = [
         sys.executable,
         "-m",
@@ -46,12 +49,13 @@ def serve(config: Config) -> int:
     return run_supervised(arguments, dict(os.environ))
 
 
-def _migrate_once_reached(url: str) -> None:
+def _migrate_once_possible(url: str) -> None:
     while True:
+        time.sleep(MIN_REST_SECONDS)
         try:
-            migrate(url)
+            migrate(url, patience_seconds=math.inf)
         except psycopg2.OperationalError:
-            threading.Event().wait(MIGRATION_RETRY_SECONDS)
+            continue
         except MigrationError:
             logger.exception("the schema cannot be brought up to date; the server stays not ready")
             return

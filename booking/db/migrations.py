@@ -11,26 +11,40 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
+from psycopg2 import errorcodes
 
 from booking.config import PROJECT_ROOT
 from booking.db.connection import Connection, connect
+from booking.db.failures import domain_error
+from booking.db.patience import Patience
 from booking.db.queries import load_queries
 from booking.db.transaction import transaction
+from booking.errors import ConnectionLost, OutcomeUnknown
 
 MIGRATIONS = PROJECT_ROOT / "sql" / "migrations"
 OLDEST_SERVER_VERSION_NUM = 150_000
 OUTSIDE_TRANSACTION = "-- transaction: none"
 # Any number will do, as long as nothing else in the database uses it.
 LOCK_KEY = 0x626F6F6B696E67
-LOCK_PATIENCE_SECONDS = 120
 LOCK_POLL_SECONDS = 0.1
 # A change of a table waits no longer than this for those who use it; they would queue up behind it.
 DDL_LOCK_TIMEOUT = "5s"
+PATIENCE_SECONDS = 120.0
+
+_PASSING = {
+    errorcodes.DEADLOCK_DETECTED,
+    errorcodes.LOCK_NOT_AVAILABLE,
+    errorcodes.SERIALIZATION_FAILURE,
+    errorcodes.DISK_FULL,
+    errorcodes.OUT_OF_MEMORY,
+    errorcodes.IO_ERROR,
+    errorcodes.READ_ONLY_SQL_TRANSACTION,
+}
 
 logger = logging.getLogger(__name__)
 _queries = load_queries("schema_migrations")
@@ -38,6 +52,10 @@ _queries = load_queries("schema_migrations")
 
 class MigrationError(Exception):
     """The schema cannot be brought up to date; one line says why."""
+
+
+class MigrationInterrupted(MigrationError):
+    """What was in the way may pass, and to migrate again goes on where this stopped."""
 
 
 @dataclass(frozen=True)
@@ -81,35 +99,73 @@ def find_pending(conn: Connection, migrations: list[Migration]) -> list[Migratio
     return [migration for migration in migrations if migration.name not in applied]
 
 
-def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
-    """Bring the schema up to date and return the names of the files that were applied.
+def migrate(
+    dsn: str, folder: Path = MIGRATIONS, *, patience_seconds: float = PATIENCE_SECONDS
+) -> list[str]:
+    """Bring the schema up to date and return the names of the files that this call is known to have
+    applied.
 
-    Several may call at once: one applies, the others wait for it. Raises MigrationError, and
-    psycopg2.OperationalError when the server is not reached. A file that fails leaves nothing of
-    itself behind, and the ones before it stand.
+    Several may call at once: one applies, the others wait for it. What may pass is tried again as
+    long as the patience lasts. A file that fails leaves nothing of itself behind, but for an index
+    that is not valid where it runs outside a transaction, and the ones before it stand. Raises
+    MigrationInterrupted when the patience has run out, MigrationError for what will not pass, and
+    psycopg2.OperationalError when the server is not reached.
     """
-    conn = connect(dsn, application_name="booking migrate")
-    try:
-        if conn.info.server_version < OLDEST_SERVER_VERSION_NUM:
-            raise MigrationError(
-                f"PostgreSQL 15 or newer is needed, this server is {conn.info.server_version}"
-            )
-        with _migration_lock(conn):
+    migrations = load_migrations(folder)
+    patience = Patience(patience_seconds)
+    applied: list[str] = []
+    was_reached = False
+    while True:
+        try:
+            with closing(connect(dsn, application_name="booking migrate")) as conn:
+                was_reached = True
+                _bring_up_to_date(conn, migrations, applied, patience)
+        except (MigrationInterrupted, psycopg2.OperationalError) as error:
+            if not was_reached:
+                raise
+            patience.rest(error, try_began=time.monotonic())
+        else:
+            return applied
+
+
+def _bring_up_to_date(
+    conn: Connection, migrations: list[Migration], applied: list[str], patience: Patience
+) -> None:
+    if conn.info.server_version < OLDEST_SERVER_VERSION_NUM:
+        raise MigrationError(
+            f"PostgreSQL 15 or newer is needed, this server is {conn.info.server_version}"
+        )
+    with _told(conn, "schema_migrations"):
+        # What is wrong with the files is told without waiting for another server.
+        if not find_pending(conn, migrations):
+            return
+        with _migration_lock(conn, patience):
             _queries.create_schema_migrations(conn)
-            pending = find_pending(conn, load_migrations(folder))
-            for migration in pending:
-                _apply(conn, migration)
-            return [migration.name for migration in pending]
-    finally:
-        conn.close()
+            for migration in find_pending(conn, migrations):
+                _apply_patiently(conn, migration, patience)
+                applied.append(migration.name)
 
 
 @contextmanager
-def _migration_lock(conn: Connection) -> Iterator[None]:
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+def _told(conn: Connection, what: str) -> Iterator[None]:
+    """Say of a failure what it is of, in one line, and whether it may pass."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        # What was committed is recorded, so the next try finds out.
+        raise MigrationInterrupted(f"{what}: the connection was lost at the commit") from error
+    except psycopg2.Error as error:
+        told = f"{what}: {' '.join(str(error).split())}"
+        is_lost = isinstance(domain_error(error, conn), ConnectionLost)
+        kind = MigrationInterrupted if is_lost or error.pgcode in _PASSING else MigrationError
+        raise kind(told) from error
+
+
+@contextmanager
+def _migration_lock(conn: Connection, patience: Patience) -> Iterator[None]:
     while not _queries.try_lock_migrations(conn, key=LOCK_KEY):
-        if time.monotonic() > deadline:
-            raise MigrationError("another server has been migrating for too long")
+        if patience.is_over():
+            raise MigrationInterrupted("another server is migrating")
         time.sleep(LOCK_POLL_SECONDS)
     try:
         yield
@@ -118,21 +174,31 @@ def _migration_lock(conn: Connection) -> Iterator[None]:
             _queries.unlock_migrations(conn, key=LOCK_KEY)
 
 
+def _apply_patiently(conn: Connection, migration: Migration, patience: Patience) -> None:
+    """Rests with the lock of migrations held: others who waited for it would not rest."""
+    while True:
+        logger.info("applying %s", migration.name)
+        try_began = time.monotonic()
+        try:
+            with _told(conn, migration.name):
+                return _apply(conn, migration)
+        except MigrationInterrupted as error:
+            if conn.closed:
+                raise
+            patience.rest(error, try_began=try_began)
+
+
 def _apply(conn: Connection, migration: Migration) -> None:
-    logger.info("applying %s", migration.name)
-    try:
-        with conn.cursor() as cursor:
-            if migration.runs_in_transaction:
-                with transaction(conn):
-                    cursor.execute(f"SET LOCAL lock_timeout = '{DDL_LOCK_TIMEOUT}'")
-                    cursor.execute(migration.sql)
-                    _record(conn, migration)
-            else:
+    with conn.cursor() as cursor:
+        if migration.runs_in_transaction:
+            with transaction(conn):
+                cursor.execute(f"SET LOCAL lock_timeout = '{DDL_LOCK_TIMEOUT}'")
                 cursor.execute(migration.sql)
-                _refuse_invalid_indexes(conn, migration)
                 _record(conn, migration)
-    except psycopg2.Error as error:
-        raise MigrationError(f"{migration.name}: {' '.join(str(error).split())}") from error
+        else:
+            cursor.execute(migration.sql)
+            _refuse_invalid_indexes(conn, migration)
+            _record(conn, migration)
 
 
 def _refuse_invalid_indexes(conn: Connection, migration: Migration) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg2
@@ -14,7 +12,13 @@ import pytest
 
 from booking.config import PROJECT_ROOT
 from booking.db import migrations
-from booking.db.migrations import MIGRATIONS, MigrationError, load_migrations, migrate
+from booking.db.migrations import (
+    MIGRATIONS,
+    MigrationError,
+    MigrationInterrupted,
+    load_migrations,
+    migrate,
+)
 from tests.servers import free_port
 from tests.sessions import holding, wait_until
 from tests.snapshots import query
@@ -37,19 +41,6 @@ TWO_SLOTS_OF_ONE_DOCTOR = """
 INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)
 SELECT gen_random_uuid(), 'Dr. Twice', now(), 1, 1 FROM generate_series(1, 2)
 """
-
-
-@pytest.fixture
-def empty(new_database: Callable[..., str]) -> str:
-    return new_database(migrated=False)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the project's files, to be added to and changed."""
-    copied = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, copied)
-    return copied
 
 
 def _applied(url: str) -> list[str]:
@@ -174,11 +165,10 @@ def held_lock(empty: str) -> psycopg2.extensions.connection:
 
 
 def test_patience_with_another_has_an_end(
-    empty: str, held_lock: psycopg2.extensions.connection, monkeypatch: pytest.MonkeyPatch
+    empty: str, held_lock: psycopg2.extensions.connection
 ) -> None:
-    monkeypatch.setattr(migrations, "LOCK_PATIENCE_SECONDS", 0.3)
-    with pytest.raises(MigrationError, match="another server"):
-        migrate(empty)
+    with pytest.raises(MigrationInterrupted, match="another server"):
+        migrate(empty, patience_seconds=0.3)
     assert _tables(empty) == set()
     held_lock.close()
     assert migrate(empty) == NAMES
@@ -219,8 +209,8 @@ def test_second_server_waits_for_the_first_and_finds_its_work_done(
         "CREATE TABLE once (id integer);\nSELECT pg_advisory_xact_lock(9001);"
     )
     with (
-        holding(empty, "SELECT pg_advisory_xact_lock(9001)") as holder,
         background() as start,
+        holding(empty, "SELECT pg_advisory_xact_lock(9001)") as holder,
     ):
         first = start(lambda: migrate(empty, folder))
         holder.wait_for_waiters()
@@ -261,24 +251,6 @@ def test_lock_is_free_after_a_failure(empty: str, folder: Path) -> None:
     assert migrate(empty) == []
 
 
-def test_change_of_a_table_in_use_waits_a_bounded_time(
-    empty: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    migrate(empty)
-    monkeypatch.setattr(migrations, "DDL_LOCK_TIMEOUT", "200ms")
-    (folder / "9001_alter.sql").write_text("ALTER TABLE slots ADD COLUMN later integer;")
-    conn = psycopg2.connect(empty)
-    try:
-        with conn.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM slots")
-            with pytest.raises(MigrationError, match=r"^9001_alter: .*lock timeout"):
-                migrate(empty, folder)
-        conn.rollback()
-        assert migrate(empty, folder) == ["9001_alter"]
-    finally:
-        conn.close()
-
-
 def test_percent_signs_of_a_file_are_its_own(empty: str, folder: Path) -> None:
     (folder / "9001_percent.sql").write_text(
         "CREATE VIEW percent AS SELECT '100%' AS a, 'a' LIKE '%s' AS b, '%(x)s' AS c;"
@@ -287,9 +259,12 @@ def test_percent_signs_of_a_file_are_its_own(empty: str, folder: Path) -> None:
     assert query(empty, "SELECT a, c FROM percent") == [("100%", "%(x)s")]
 
 
-def test_server_that_is_not_reached_is_the_driver_s_error() -> None:
+def test_server_that_is_not_reached_is_the_driver_s_error_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with pytest.raises(psycopg2.OperationalError):
-        migrate(f"postgresql://booking@127.0.0.1:{free_port()}/booking")
+        migrate(f"postgresql://booking@127.0.0.1:{free_port()}/booking", patience_seconds=3)
+    assert "tried again" not in caplog.text
 
 
 def test_old_server_is_refused(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:

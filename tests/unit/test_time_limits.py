@@ -12,7 +12,7 @@ import pytest
 
 from booking import config as config_module
 from booking.config import PROJECT_ROOT, Config
-from booking.db import connection
+from booking.db import connection, migrations
 from booking.db.connection import pool_parameters
 from booking.time_limits import commit_seconds, find_disorder, line_seconds
 from tests.factories import make_config
@@ -135,6 +135,8 @@ def test_documented_limits_are_the_real_ones(
         "answer, at the proxy": seconds_in(DEPLOYMENT, r"proxy_read_timeout (\d+)s"),
         "idle HTTP connection, at the proxy": seconds_in(DEPLOYMENT, r"keepalive_timeout (\d+)s"),
         "idle HTTP connection": gunicorn["keepalive"],
+        "`migrate`: what may pass, tried again": migrations.PATIENCE_SECONDS,
+        "migrations: wait for a table's lock": float(migrations.DDL_LOCK_TIMEOUT.removesuffix("s")),
     }
     assert {name: float(rows[name]) for name in real} == real
 
