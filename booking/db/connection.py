@@ -29,18 +29,33 @@ SIGN_OF_LIFE_INTERVAL_SECONDS = 5
 # refuse, each would otherwise wait out the connect timeout, one behind the other.
 RECONNECT_PAUSE_SECONDS = 0.25
 
+_REACHING: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "tcp_user_timeout": 1000 * UNACKNOWLEDGED_SECONDS,
+    "keepalives_idle": SIGN_OF_LIFE_SECONDS,
+    "keepalives_interval": SIGN_OF_LIFE_INTERVAL_SECONDS,
+    "keepalives_count": 3,
+}
+
 
 def connect(dsn: str, *, application_name: str) -> Connection:
-    """Open one connection in autocommit outside the pool, without time limits on statements.
+    """Open one connection in autocommit outside the pool, without time limits on statements,
+    whatever the role's are.
 
     The server ends a statement whose client has died, and gives up its locks. Raises
     psycopg2.OperationalError when the server is not reached.
     """
     conn: Connection = psycopg2.connect(
         dsn,
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
         application_name=application_name,
-        options=_options({"client_connection_check_interval": CLIENT_CHECK_MS}),
+        **_REACHING,
+        options=_options(
+            {
+                "statement_timeout": 0,
+                "lock_timeout": 0,
+                "client_connection_check_interval": CLIENT_CHECK_MS,
+            }
+        ),
     )
     conn.autocommit = True
     return conn
@@ -55,11 +70,7 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
     """
     return {
         "application_name": "booking",
-        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-        "tcp_user_timeout": 1000 * UNACKNOWLEDGED_SECONDS,
-        "keepalives_idle": SIGN_OF_LIFE_SECONDS,
-        "keepalives_interval": SIGN_OF_LIFE_INTERVAL_SECONDS,
-        "keepalives_count": 3,
+        **_REACHING,
         "connection_factory": partial(
             PooledConnection, answer_seconds=answer_seconds(statement_timeout_ms)
         ),

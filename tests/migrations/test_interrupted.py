@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from psycopg2.extensions import parse_dsn
 
 from booking.db import migrations, patience
+from booking.db.connection import SIGN_OF_LIFE_SECONDS, UNACKNOWLEDGED_SECONDS, connect
 from booking.db.migrations import MIGRATIONS, MigrationError, MigrationInterrupted, migrate
 from tests.apps import Answer, api_over_http
 from tests.servers import SERVE, LiveServer
@@ -126,6 +128,28 @@ def test_several_leave_a_table_in_use_alone_together(
         assert sorted(results(migrating)) == [[], [], ["9001_alter"]]
     first, second, third, *_ = tries_again(caplog)
     assert min(second - first, third - second) > 0.59
+
+
+@pytest.mark.parametrize("limit", ["statement_timeout", "lock_timeout"])
+def test_limits_of_the_role_do_not_hold(url: str, folder: Path, limit: str) -> None:
+    # Each holds for a statement that waits for a lock; a marked file has no limit of ours.
+    (folder / "9001_wait.sql").write_text(
+        "-- transaction: none\nSELECT pg_sleep(0.3), pg_advisory_lock(9001);"
+    )
+    with background() as start, holding(url, "SELECT pg_advisory_xact_lock(9001)") as holder:
+        query(url, f'ALTER DATABASE "{parse_dsn(url)["dbname"]}" SET {limit} = 100')
+        migrating = start(lambda: migrate(url, folder, patience_seconds=0))
+        holder.wait_for_waiters()
+        holder.execute("SELECT pg_sleep(0.3)")
+        holder.rollback()
+        assert result(migrating) == ["9001_wait"]
+
+
+def test_database_that_vanished_is_given_up(url: str) -> None:
+    with closing(connect(url, application_name="booking migrate")) as conn:
+        asked = conn.info.dsn_parameters
+    assert asked["tcp_user_timeout"] == str(1000 * UNACKNOWLEDGED_SECONDS)
+    assert asked["keepalives_idle"] == str(SIGN_OF_LIFE_SECONDS)
 
 
 def test_connection_lost_in_mid_file_is_made_again(
