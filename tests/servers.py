@@ -98,6 +98,8 @@ class LiveServer:
                 yield self
             finally:
                 self.stop()
+                # pytest shows it with a test that failed.
+                sys.stderr.write(self.log())
 
     def __enter__(self) -> LiveServer:
         return self.start()
