@@ -11,6 +11,7 @@ import psycopg2
 
 from booking import commands
 from booking.config import Config
+from booking.db.failures import one_line
 from booking.db.migrations import MigrationError
 from booking.errors import ConfigurationError, DomainError
 from booking.middleware.logs import logging_config
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error.detail, file=sys.stderr)
         return 1
     except psycopg2.OperationalError as error:
-        print(f"The database is not reached: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"The database is not reached: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

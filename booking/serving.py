@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import psycopg2
 
 from booking.config import PROJECT_ROOT, Config
+from booking.db.failures import one_line
 from booking.db.migrations import MigrationError, MigrationInterrupted, migrate
 from booking.db.patience import MIN_REST_SECONDS
 from booking.supervise import run_supervised
@@ -33,8 +34,7 @@ def serve(config: Config) -> int:
     try:
         migrate(url, patience_seconds=0)
     except (psycopg2.OperationalError, MigrationInterrupted) as error:
-        told = " ".join(str(error).split())
-        logger.warning("serving without a migrated database for now: %s", told)
+        logger.warning("serving without a migrated database for now: %s", one_line(error))
         threading.Thread(target=_migrate_once_possible, args=(url,), daemon=True).start()
     arguments = [
         sys.executable,

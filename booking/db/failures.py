@@ -1,4 +1,4 @@
-"""What a failure of the driver means to the domain (PostgreSQL, appendix "Error Codes")."""
+"""What failures of the driver say, and mean to the domain (PostgreSQL, appendix "Error Codes")."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ _CLASS_MEANINGS: Mapping[str, Callable[[], DomainError]] = {
     ),
     errorcodes.CLASS_SYSTEM_ERROR: DatabaseUnavailable,
 }
+
+
+def one_line(error: Exception) -> str:
+    """Return what an error says without the line breaks that libpq puts into it."""
+    return " ".join(str(error).split())
 
 
 def domain_error(error: psycopg2.Error, conn: Connection) -> DomainError | None:

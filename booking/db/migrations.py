@@ -20,7 +20,7 @@ from psycopg2 import errorcodes
 
 from booking.config import PROJECT_ROOT
 from booking.db.connection import Connection, connect
-from booking.db.failures import domain_error
+from booking.db.failures import domain_error, one_line
 from booking.db.patience import Patience
 from booking.db.queries import load_queries
 from booking.db.transaction import transaction
@@ -155,10 +155,9 @@ def _told(conn: Connection, what: str) -> Iterator[None]:
         # What was committed is recorded, so the next try finds out.
         raise MigrationInterrupted(f"{what}: the connection was lost at the commit") from error
     except psycopg2.Error as error:
-        told = f"{what}: {' '.join(str(error).split())}"
         is_lost = isinstance(domain_error(error, conn), ConnectionLost)
         kind = MigrationInterrupted if is_lost or error.pgcode in _PASSING else MigrationError
-        raise kind(told) from error
+        raise kind(f"{what}: {one_line(error)}") from error
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
+from booking.db.failures import one_line
+
 MIN_REST_SECONDS = 1.0
 MAX_REST_SECONDS = 30.0
 # A try keeps others waiting; in the rest after it they have more time than it took from them.
@@ -37,7 +39,6 @@ class Patience:
         if now + seconds >= self._deadline:
             self._deadline = now
             raise error
-        told = " ".join(str(error).split())
-        logger.warning("%s; it is tried again in %.3g s", told, seconds)
+        logger.warning("%s; it is tried again in %.3g s", one_line(error), seconds)
         time.sleep(seconds)
         self._next_rest = 2 * seconds

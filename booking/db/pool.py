@@ -14,6 +14,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
 from booking.db.connection import PooledConnection
+from booking.db.failures import one_line
 from booking.db.permits import Permits
 from booking.errors import DatabaseUnavailable, Overloaded
 
@@ -78,7 +79,7 @@ class ConnectionPool:
             try:
                 conn = cast(PooledConnection, pool.getconn())
             except psycopg2.OperationalError as error:
-                logger.warning("no connection to the database: %s", _one_line(error))
+                logger.warning("no connection to the database: %s", one_line(error))
                 raise DatabaseUnavailable from error
             if not conn.was_closed_by_server():
                 return conn
@@ -94,7 +95,3 @@ class ConnectionPool:
         """Close every idle connection. Nothing may be borrowed any more."""
         if self._pid == os.getpid() and not self._pool.closed:
             self._pool.closeall()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
