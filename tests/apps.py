@@ -52,6 +52,9 @@ class Api:
         slot_id: str = self.send("POST", "/api/admin/slots", slot_body(**fields), {}).data["id"]
         return slot_id
 
+    def get_readiness(self) -> Answer:
+        return self.send("GET", "/ready", None, {})
+
     def get_slot(self, slot_id: str) -> Answer:
         return self.send("GET", f"/api/slots/{slot_id}", None, {})
 

@@ -59,7 +59,7 @@ def test_database_down_at_the_start_and_later(postgres: ChaosPostgres, server: L
     accepting = time.monotonic()
     slot_id = wait_for_success(accepting, lambda: create_slot(api), SCHEMA_SECONDS).data["id"]
     booked = [wait_for_success(accepting, lambda: api.book(slot_id), SCHEMA_SECONDS).data["id"]]
-    wait_for_success(accepting, lambda: ask(api, "/ready"), SCHEMA_SECONDS)
+    wait_for_success(accepting, api.get_readiness, SCHEMA_SECONDS)
 
     postgres.kill()
     for _ in range(ROUNDS_DOWN):
@@ -70,7 +70,7 @@ def test_database_down_at_the_start_and_later(postgres: ChaosPostgres, server: L
     postgres.start()
     accepting = time.monotonic()
     booked.append(wait_for_success(accepting, lambda: api.book(slot_id)).data["id"])
-    wait_for_success(accepting, lambda: ask(api, "/ready"))
+    wait_for_success(accepting, api.get_readiness)
     assert read_statuses(postgres.url, slot_id) == dict.fromkeys(booked, "CONFIRMED")
     assert read_slot(postgres.url, slot_id) == SlotRow(total=10, remaining=8, version=3)
     assert processes_of(server) == processes
@@ -79,8 +79,8 @@ def test_database_down_at_the_start_and_later(postgres: ChaosPostgres, server: L
 
 def assert_down(api: Api, act: Callable[[], Answer]) -> None:
     """The process lives and knows that it cannot serve."""
-    assert ask(api, "/health").status == 200
-    not_ready = ask(api, "/ready")
+    assert api.send("GET", "/health", None, {}).status == 200
+    not_ready = api.get_readiness()
     refused = act()
     assert (not_ready.status, not_ready.code) == (503, "NOT_READY")
     assert (refused.status, refused.code) == (503, "DATABASE_UNAVAILABLE")
@@ -105,10 +105,6 @@ def wait_for_success(
 
 def create_slot(api: Api) -> Answer:
     return api.send("POST", "/api/admin/slots", slot_body(), {})
-
-
-def ask(api: Api, path: str) -> Answer:
-    return api.send("GET", path, None, {})
 
 
 def processes_of(server: LiveServer) -> set[psutil.Process]:

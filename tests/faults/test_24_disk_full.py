@@ -145,4 +145,4 @@ def test_no_room_for_wal(directory: Path) -> None:
 
 
 def is_unready(api: Api) -> bool:
-    return api.send("GET", "/ready", None, {}).status == 503
+    return api.get_readiness().status == 503

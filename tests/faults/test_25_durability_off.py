@@ -12,7 +12,7 @@ import pytest
 
 from booking.db.embedded import embedded_postgres
 from booking.db.migrations import migrate
-from tests.apps import Answer, api_over_http
+from tests.apps import api_over_http
 from tests.conftest import ROOT
 from tests.servers import LiveServer
 from tests.sessions import wait_until
@@ -41,9 +41,10 @@ def set_durability(url: str, setting: str, value: str) -> None:
 def test_server_is_ready_only_while_both_are_on(own_server_url: str) -> None:
     set_durability(own_server_url, SETTINGS[0], "off")
     with LiveServer(own_server_url, WEB_CONCURRENCY=1).serving(wait_for="/health") as server:
+        api = api_over_http(server.base_url)
         for setting in SETTINGS:
             set_durability(own_server_url, setting, "off")
-            without = ask_readiness(server)
+            without = api.get_readiness()
             set_durability(own_server_url, setting, "on")
 
             assert (without.status, without.code) == (503, "NOT_READY")
@@ -51,8 +52,4 @@ def test_server_is_ready_only_while_both_are_on(own_server_url: str) -> None:
             assert int(without.headers["Retry-After"]) > 0
             named = [each for each in SETTINGS if f"{each} is off" in without.body["detail"]]
             assert named == [setting]
-            assert ask_readiness(server).status == 200
-
-
-def ask_readiness(server: LiveServer) -> Answer:
-    return api_over_http(server.base_url).send("GET", "/ready", None, {})
+            assert api.get_readiness().status == 200

@@ -12,7 +12,7 @@ from psycopg2.extensions import parse_dsn
 from booking.db import migrations, patience
 from booking.db.connection import SIGN_OF_LIFE_SECONDS, UNACKNOWLEDGED_SECONDS, connect
 from booking.db.migrations import MIGRATIONS, MigrationError, MigrationInterrupted, migrate
-from tests.apps import Answer, api_over_http
+from tests.apps import api_over_http
 from tests.servers import SERVE, LiveServer
 from tests.sessions import Session, holding, terminate, wait_until, waiting_for
 from tests.snapshots import query
@@ -85,18 +85,23 @@ def test_deadlock_with_a_booking_is_tried_again(
     assert len(tries_again(caplog)) == 1
 
 
+@pytest.mark.parametrize("servers", [1, 3])
 def test_table_in_use_is_waited_for_a_bounded_time_and_tried_again(
-    url: str, altering: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    altering: Path,
+    servers: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(migrations, "DDL_LOCK_TIMEOUT", "200ms")
     monkeypatch.setattr(patience, "MIN_REST_SECONDS", 0.01)
     with background() as start, holding(url, READING_SLOTS) as reader:
-        migrating = start(lambda: migrate(url, altering))
+        migrating = [start(lambda: migrate(url, altering)) for _ in range(servers)]
         wait_until(lambda: len(tries_again(caplog)) >= 3, "three tries")
         reader.commit()
-        assert result(migrating) == ["9001_alter"]
+        assert sorted(results(migrating)) == [[]] * (servers - 1) + [["9001_alter"]]
     first, second, third, *_ = tries_again(caplog)
-    # Those who queued up behind the 200 ms had twice that before the next.
+    # Those who queued up behind the 200 ms had twice that before the next, of whichever server.
     assert min(second - first, third - second) > 0.59
 
 
@@ -114,20 +119,6 @@ def test_patience_with_a_table_in_use_has_an_end(
             migrate(url, altering, patience_seconds=0)
         assert not tries_again(caplog)
     assert migrate(url, altering) == ["9001_alter"]
-
-
-def test_several_leave_a_table_in_use_alone_together(
-    url: str, altering: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrations, "DDL_LOCK_TIMEOUT", "200ms")
-    monkeypatch.setattr(patience, "MIN_REST_SECONDS", 0.01)
-    with background() as start, holding(url, READING_SLOTS) as reader:
-        migrating = [start(lambda: migrate(url, altering)) for _ in range(3)]
-        wait_until(lambda: len(tries_again(caplog)) >= 3, "three tries")
-        reader.commit()
-        assert sorted(results(migrating)) == [[], [], ["9001_alter"]]
-    first, second, third, *_ = tries_again(caplog)
-    assert min(second - first, third - second) > 0.59
 
 
 @pytest.mark.parametrize("limit", ["statement_timeout", "lock_timeout"])
@@ -161,7 +152,7 @@ def test_connection_lost_in_mid_file_is_made_again(
         reader.wait_for_waiters()
         query(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
         query(server_url, END_MIGRATIONS, database)
-        wait_until(lambda: len(tries_again(caplog)) == 2, "a try to connect again")
+        wait_until(lambda: len(tries_again(caplog)) >= 2, "a try to connect again")
         query(server_url, f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
         reader.wait_for_waiters()
         reader.commit()
@@ -233,16 +224,17 @@ def test_server_whose_migration_was_interrupted_is_not_ready_until_it_is_done(
     with background() as start, holding(empty, READING_SLOTS) as reader:
         server = LiveServer(empty, SERVE, WEB_CONCURRENCY=1)
         interrupting = start(lambda: interrupt(empty, reader))
+        api = api_over_http(server.base_url)
         with server.serving(wait_for="/health"):
             result(interrupting)
             # The server's own thread, which goes on where the start was interrupted.
             interrupt(empty, reader)
             reader.wait_for_waiters()
-            not_ready = ask_readiness(server)
+            not_ready = api.get_readiness()
             assert (not_ready.status, not_ready.code) == (503, "NOT_READY")
             assert f"migration {NAMES[-1]} is not applied" in not_ready.body["detail"]
             reader.commit()
-            wait_until(lambda: ask_readiness(server).status == 200, "the server to be ready")
+            wait_until(lambda: api.get_readiness().status == 200, "the server to be ready")
     assert query(empty, "SELECT name FROM schema_migrations ORDER BY name") == [
         (name,) for name in NAMES
     ]
@@ -251,10 +243,11 @@ def test_server_whose_migration_was_interrupted_is_not_ready_until_it_is_done(
 def test_server_starts_while_another_migrates_and_is_ready_after_it(empty: str) -> None:
     with holding(empty, "SELECT pg_advisory_lock(%s)", migrations.LOCK_KEY) as other:
         server = LiveServer(empty, SERVE, WEB_CONCURRENCY=1)
+        api = api_over_http(server.base_url)
         with server.serving(wait_for="/health"):
-            assert ask_readiness(server).status == 503
+            assert api.get_readiness().status == 503
             other.execute("SELECT pg_advisory_unlock(%s)", migrations.LOCK_KEY)
-            wait_until(lambda: ask_readiness(server).status == 200, "the server to be ready")
+            wait_until(lambda: api.get_readiness().status == 200, "the server to be ready")
 
 
 def take_no_writes(url: str) -> None:
@@ -267,7 +260,3 @@ def interrupt(url: str, reader: Session) -> None:
     """End the session that migrates, once it waits for the reader's table."""
     for backend in reader.wait_for_waiters():
         terminate(url, backend)
-
-
-def ask_readiness(server: LiveServer) -> Answer:
-    return api_over_http(server.base_url).send("GET", "/ready", None, {})
