@@ -21,9 +21,12 @@ DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 class _Link:
     """A client's connection and the one to the server that was made for it."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(
+        self, client: socket.socket, server: socket.socket, *, delay_seconds: float
+    ) -> None:
         self.client = client
         self.server = server
+        self.delay_seconds = delay_seconds
         self.loses_reply = False
         self._is_reset = False
         self._lock = threading.Lock()
@@ -63,6 +66,9 @@ class TcpProxy:
         self._loses_replies = False
         self._delay_seconds = 0.0
         self._undelayed = threading.Event()
+        self._beginning_delay_seconds = 0.0
+        self._beginning = threading.Event()
+        self.held = 0
         self.lost_bytes = 0
         self.lost_replies = 0
         self.delayed_chunks = 0
@@ -93,6 +99,14 @@ class TcpProxy:
         else:
             self._undelayed.set()
 
+    def delay_new_connections(self, seconds: float) -> None:
+        """Accept a connection, and pass nothing of it on for so long; 0: those held go on too."""
+        self._beginning_delay_seconds = seconds
+        if seconds:
+            self._beginning.clear()
+        else:
+            self._beginning.set()
+
     def cut(self) -> int:
         """Reset every connection, both ways; return how many there were."""
         with self._lock:
@@ -119,6 +133,7 @@ class TcpProxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.delay(0)
+        self.delay_new_connections(0)
         self.cut()
         for thread in self._threads:
             thread.join(10)
@@ -144,9 +159,10 @@ class TcpProxy:
             server.settimeout(None)
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = _Link(client, server)
+            link = _Link(client, server, delay_seconds=self._beginning_delay_seconds)
             with self._lock:
                 self._links.add(link)
+                self.held += bool(link.delay_seconds)
             self._spawn(self._send_requests, link)
             self._spawn(self._send_replies, link)
 
@@ -172,6 +188,8 @@ class TcpProxy:
         is_lost: Callable[[int], bool],
     ) -> None:
         try:
+            if link.delay_seconds:
+                self._beginning.wait(link.delay_seconds)
             while chunk := source.recv(CHUNK_BYTES):
                 if is_lost(len(chunk)):
                     self._forget(link, _Link.reset)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
-from psycopg2.pool import ThreadedConnectionPool
+from psycopg2.pool import SimpleConnectionPool
 
 from booking.db.connection import PooledConnection
 from booking.db.failures import one_line
@@ -21,8 +22,46 @@ from booking.errors import DatabaseUnavailable, Overloaded
 logger = logging.getLogger(__name__)
 
 
+class _Connections(SimpleConnectionPool):
+    """psycopg2's pool, which connects and disconnects outside a lock.
+
+    ``ThreadedConnectionPool`` does both under its own: while one connects to a slow server, nobody
+    takes what lies idle, nor gives back what was lent. Nobody takes more than there is room for:
+    who asks has a permit.
+    """
+
+    _pool: list[PooledConnection]
+
+    def __init__(self, size: int, connect: Callable[[], PooledConnection]) -> None:
+        # minconn 0 opens nothing now; equal to maxconn, it keeps open what comes back.
+        super().__init__(0, size)
+        self.minconn = size
+        self._connect_one = connect
+        self._lock = threading.Lock()
+
+    def take(self) -> PooledConnection:
+        """Return an idle connection, else a new one. Raises what connecting raises."""
+        with self._lock:
+            if self._pool:
+                return self._take_last()
+        conn = self._connect_one()
+        with self._lock:
+            self._pool.append(conn)
+            return self._take_last()
+
+    def _take_last(self) -> PooledConnection:
+        return cast(PooledConnection, self.getconn())
+
+    def give_back(self, conn: PooledConnection, *, close: bool) -> None:
+        """Take a connection back, to be kept or closed."""
+        if close:
+            conn.close()
+        with self._lock:
+            self.putconn(conn)
+
+
 class ConnectionPool:
-    """``psycopg2.pool.ThreadedConnectionPool`` that waits, connects late and heals.
+    """psycopg2's pool, made to wait, to connect late and to heal.
 
     By itself that pool raises at once when it is empty, connects at construction, and hands out
     connections that the server has closed long since. Here as many permits as there are
@@ -35,18 +74,14 @@ class ConnectionPool:
     def __init__(
         self, dsn: str, *, size: int, timeout_seconds: float, parameters: dict[str, Any]
     ) -> None:
-        self._dsn = dsn
         self._size = size
         self._timeout_seconds = timeout_seconds
-        self._parameters = parameters
+        self._connect = partial(psycopg2.connect, dsn, **parameters)
         self._opening = threading.Lock()
         self._open_in_this_process()
 
     def _open_in_this_process(self) -> None:
-        # minconn 0 opens nothing now; equal to maxconn, it keeps open what comes back.
-        pool = ThreadedConnectionPool(0, self._size, self._dsn, **self._parameters)
-        pool.minconn = self._size
-        self._pool = pool
+        self._pool = _Connections(self._size, self._connect)
         self._permits = Permits(self._size)
         self._pid = os.getpid()
 
@@ -74,22 +109,22 @@ class ConnectionPool:
         finally:
             permits.give_back()
 
-    def _take(self, pool: ThreadedConnectionPool) -> PooledConnection:
+    def _take(self, pool: _Connections) -> PooledConnection:
         while True:
             try:
-                conn = cast(PooledConnection, pool.getconn())
+                conn = pool.take()
             except psycopg2.OperationalError as error:
                 logger.warning("no connection to the database: %s", one_line(error))
                 raise DatabaseUnavailable from error
             if not conn.was_closed_by_server():
                 return conn
             logger.info("the server closed an idle connection; opening another")
-            pool.putconn(conn, close=True)
+            pool.give_back(conn, close=True)
 
     @staticmethod
-    def _give_back(pool: ThreadedConnectionPool, conn: PooledConnection) -> None:
+    def _give_back(pool: _Connections, conn: PooledConnection) -> None:
         is_clean = not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE
-        pool.putconn(conn, close=not is_clean)
+        pool.give_back(conn, close=not is_clean)
 
     def close(self) -> None:
         """Close every idle connection. Nothing may be borrowed any more."""
