@@ -29,7 +29,8 @@
         │   ├── LockTimeout
         │   └── TransactionConflict
         ├── DatabaseUnavailable
-        │   └── ConnectionLost
+        │   ├── ConnectionLost
+        │   └── DatabaseReadOnly
         ├── OutcomeUnknown
         └── NotReady
 
@@ -233,6 +234,12 @@ class DatabaseUnavailable(Unavailable):
 
 class ConnectionLost(DatabaseUnavailable):
     """The connection broke while a statement was under way."""
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database is a standby, or takes no writes for another reason."""
+
+    detail = "The database takes no writes now."
 
 
 class OutcomeUnknown(Unavailable):

@@ -107,6 +107,10 @@ class TcpProxy:
         else:
             self._beginning.set()
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Forward new connections to another address; those that there are stay where they are."""
+        self._upstream = (host, port)
+
     def cut(self) -> int:
         """Reset every connection, both ways; return how many there were."""
         with self._lock:

@@ -29,6 +29,10 @@ SIGN_OF_LIFE_INTERVAL_SECONDS = 5
 # refuse, each would otherwise wait out the connect timeout, one behind the other.
 RECONNECT_PAUSE_SECONDS = 0.25
 
+# What PostgreSQL reports unasked of a session that can write nothing (PostgreSQL, chapter "libpq",
+# "Connection Status Functions", PQparameterStatus). A pooler may report neither.
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
+
 _REACHING: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "tcp_user_timeout": 1000 * UNACKNOWLEDGED_SECONDS,
@@ -138,8 +142,9 @@ _pause = _Pause()
 class PooledConnection(extensions.connection):
     """A connection in autocommit that is not attempted right after a failed attempt.
 
-    ``prepares`` while prepared statements stay with it; ``runs_of_plans`` counts theirs by name.
-    ``answer_seconds`` is how long its answers are waited for, where greenlets wait.
+    ``opened_at`` is the ``time.monotonic()`` at which it stood. ``prepares`` while prepared
+    statements stay with it; ``runs_of_plans`` counts theirs by name. ``answer_seconds`` is how long
+    its answers are waited for, where greenlets wait.
     """
 
     prepares = True
@@ -153,11 +158,18 @@ class PooledConnection(extensions.connection):
         except psycopg2.OperationalError:
             _pause.begin(dsn)
             raise
+        self.opened_at = time.monotonic()
         self.autocommit = True
         self.runs_of_plans: dict[str, int] = {}
         # The driver's own socket, which libpq has made non-blocking, by another number.
         self._peeking = socket.socket(fileno=os.dup(self.fileno()))
         self._peeking.setblocking(False)
+
+    def is_read_only(self) -> bool:
+        """Tell whether the server said, with its last answer, that the session takes no writes.
+        Costs no round trip.
+        """
+        return any(self.info.parameter_status(name) == "on" for name in _READ_ONLY)
 
     def was_closed_by_server(self) -> bool:
         """Tell whether bytes or an end wait on an idle connection: the server speaks unasked to say

@@ -12,6 +12,7 @@ from booking.db.constraints import DOMAIN_ERRORS
 from booking.errors import (
     Busy,
     ConnectionLost,
+    DatabaseReadOnly,
     DatabaseUnavailable,
     DomainError,
     LockTimeout,
@@ -37,9 +38,7 @@ _MEANINGS: Mapping[str, Callable[[], DomainError]] = {
     errorcodes.LOCK_NOT_AVAILABLE: LockTimeout,
     errorcodes.QUERY_CANCELED: lambda: Busy("The database took too long."),
     errorcodes.CANNOT_CONNECT_NOW: DatabaseUnavailable,
-    errorcodes.READ_ONLY_SQL_TRANSACTION: lambda: DatabaseUnavailable(
-        "The database takes no writes now."
-    ),
+    errorcodes.READ_ONLY_SQL_TRANSACTION: DatabaseReadOnly,
     **dict.fromkeys(
         _OTHER_SCHEMA, lambda: DatabaseUnavailable("The database has not this release's schema.")
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,11 @@ from psycopg2.pool import SimpleConnectionPool
 from booking.db.connection import PooledConnection
 from booking.db.failures import one_line
 from booking.db.permits import Permits
-from booking.errors import DatabaseUnavailable, Overloaded
+from booking.errors import DatabaseReadOnly, DatabaseUnavailable, Overloaded
+
+# How long a connection lives that may lead to a server that takes no writes, and so how long it is
+# used after another leads. With none kept, each request would open one, at those in trouble.
+READ_ONLY_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +73,9 @@ class ConnectionPool:
     connections bound the wait, first come, first served; the first connection is opened when it is
     first needed, in the process that needs it (it must not cross a fork: PostgreSQL, chapter
     "libpq", "Database Connection Control Functions"); one that the server closed while it lay idle
-    is thrown away before it is used; one comes back clean or not at all.
+    is thrown away before it is used; one comes back clean or not at all. When one is found to
+    take no writes, all that were opened before are of a world that may be gone: each is replaced
+    once it is a second old.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class ConnectionPool:
         self._pool = _Connections(self._size, self._connect)
         self._permits = Permits(self._size)
         self._pid = os.getpid()
+        self._read_only_at = 0.0
 
     @contextmanager
     def connection(self) -> Iterator[PooledConnection]:
@@ -104,6 +112,9 @@ class ConnectionPool:
             conn = self._take(pool)
             try:
                 yield conn
+            except DatabaseReadOnly:
+                self._read_only_at = time.monotonic()
+                raise
             finally:
                 self._give_back(pool, conn)
         finally:
@@ -116,15 +127,25 @@ class ConnectionPool:
             except psycopg2.OperationalError as error:
                 logger.warning("no connection to the database: %s", one_line(error))
                 raise DatabaseUnavailable from error
-            if not conn.was_closed_by_server():
+            if conn.was_closed_by_server():
+                logger.info("the server closed an idle connection; opening another")
+            elif self._is_outdated(conn):
+                logger.info("a connection is of before writes were refused; opening another")
+            else:
                 return conn
-            logger.info("the server closed an idle connection; opening another")
             pool.give_back(conn, close=True)
 
-    @staticmethod
-    def _give_back(pool: _Connections, conn: PooledConnection) -> None:
+    def _give_back(self, pool: _Connections, conn: PooledConnection) -> None:
         is_clean = not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE
+        if is_clean and conn.is_read_only():
+            self._read_only_at = time.monotonic()
         pool.give_back(conn, close=not is_clean)
+
+    def _is_outdated(self, conn: PooledConnection) -> bool:
+        return (
+            conn.opened_at < self._read_only_at
+            and conn.opened_at + READ_ONLY_SECONDS < time.monotonic()
+        )
 
     def close(self) -> None:
         """Close every idle connection. Nothing may be borrowed any more."""

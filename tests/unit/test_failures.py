@@ -14,6 +14,7 @@ from booking.db.failures import domain_error
 from booking.errors import (
     Busy,
     ConnectionLost,
+    DatabaseReadOnly,
     DatabaseUnavailable,
     DomainError,
     LockTimeout,
@@ -43,7 +44,7 @@ def _raised(conn: PgConnection, code: str) -> psycopg2.Error:
         (errorcodes.CONNECTION_FAILURE, ConnectionLost),
         (errorcodes.CONNECTION_DOES_NOT_EXIST, ConnectionLost),
         (errorcodes.CANNOT_CONNECT_NOW, DatabaseUnavailable),
-        (errorcodes.READ_ONLY_SQL_TRANSACTION, DatabaseUnavailable),
+        (errorcodes.READ_ONLY_SQL_TRANSACTION, DatabaseReadOnly),
         (errorcodes.DISK_FULL, DatabaseUnavailable),
         (errorcodes.OUT_OF_MEMORY, DatabaseUnavailable),
         (errorcodes.TOO_MANY_CONNECTIONS, DatabaseUnavailable),

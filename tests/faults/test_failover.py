@@ -1,0 +1,102 @@
+"""Another server leads, or the same one takes writes again: nothing of the time before stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from booking.db.embedded.layout import ADDRESS
+from booking.db.migrations import migrate
+from tests.apps import Answer, Api, api_over_http, running_app
+from tests.conftest import ROOT
+from tests.faults.replication import Pair, address, replicated
+from tests.proxy import tcp_proxy
+from tests.rows import read_slot
+from tests.servers import LiveServer
+from tests.snapshots import query, violations_of
+from tests.threads import at_once
+
+# What is promised once a server that takes writes is reached.
+SERVED_SECONDS = 2.0
+POLL_SECONDS = 0.05
+CONNECTIONS = 4
+
+END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+def wait_for_success(since: float, act: Callable[[], Answer]) -> None:
+    """Ask until it succeeds, which it must within what is promised, counted from ``since``."""
+    while (answer := act()).status == 503 and time.monotonic() < since + SERVED_SECONDS:
+        time.sleep(POLL_SECONDS)
+    assert answer.status in {200, 201}, answer.body
+
+
+def book_all_at_once(api: Api, slot_id: str) -> set[tuple[int, str | None]]:
+    answers = at_once([lambda: api.book(slot_id)] * (2 * CONNECTIONS))
+    return {(answer.status, answer.code) for answer in answers}
+
+
+def assert_takes_no_writes(api: Api, slot_id: str) -> None:
+    assert book_all_at_once(api, slot_id) == {(503, "DATABASE_UNAVAILABLE")}
+    not_ready = api.get_readiness()
+    assert (not_ready.status, not_ready.code) == (503, "NOT_READY")
+    assert "takes no writes" in not_ready.body["detail"]
+
+
+def test_database_that_took_no_writes_for_a_while(
+    new_database: Callable[..., str], server_url: str
+) -> None:
+    url = new_database()
+    [(name,)] = query(url, "SELECT quote_ident(current_database())")
+    with running_app(url, db_pool_size=CONNECTIONS) as api:
+        slot_id = api.create_slot(total_capacity=100)
+        query(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        query(url, END_OTHERS)
+        assert_takes_no_writes(api, slot_id)
+        assert api.get_slot(slot_id).status == 200
+
+        query(server_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        since = time.monotonic()
+        wait_for_success(since, api.get_readiness)
+        wait_for_success(since, lambda: api.book(slot_id))
+        time.sleep(max(0.0, since + SERVED_SECONDS - time.monotonic()))
+        assert book_all_at_once(api, slot_id) == {(201, None)}
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    with replicated(ROOT / ".local" / f"test-{os.getpid()}-replicated") as servers:
+        migrate(servers.primary.url)
+        yield servers
+
+
+def test_sessions_stay_on_a_server_that_no_longer_leads(pair: Pair) -> None:
+    """There and back behind a proxy that ends nothing, as HAProxy without shutdown-sessions."""
+    with (
+        tcp_proxy(ADDRESS, pair.primary.port) as proxy,
+        LiveServer(address(proxy.port), DB_POOL_SIZE=CONNECTIONS) as server,
+    ):
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot(total_capacity=1000)
+        for _ in range(2):
+            assert book_all_at_once(api, slot_id) == {(201, None)}
+            pair.wait_for_stream()
+            pair.demote()
+            # The proxy has not noticed: what connects now reaches a server that does not lead.
+            assert_takes_no_writes(api, slot_id)
+            assert api.get_slot(slot_id).status == 200
+            proxy.lead_to(ADDRESS, pair.standby.port)
+            pair.promote()
+            since = time.monotonic()
+            wait_for_success(since, lambda: api.book(slot_id))
+            time.sleep(max(0.0, since + SERVED_SECONDS - time.monotonic()))
+            assert api.get_readiness().status == 200
+        assert book_all_at_once(api, slot_id) == {(201, None)}
+    assert violations_of(pair.primary.url) == {}
+    assert read_slot(pair.primary.url, slot_id).remaining < 1000
