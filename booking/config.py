@@ -26,6 +26,8 @@ MIN_SECRET_BYTES = 32
 DATABASE_VARIABLES = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 # As a browser sends it: scheme, host and port, lower case, nothing behind (RFC 6454, section 6.2).
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+PORT = re.compile(r"[1-9][0-9]{0,4}")
+MAX_PORT = 65_535
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -145,7 +147,11 @@ class Config:
 
 def _read_database_url(env: Env, *, in_production: bool, faults: list[str]) -> str | None:
     url: str = env.str("DATABASE_URL", "")
-    env.int("PGPORT", None, validate=Range(1, 65_535))
+    ports: str = env.str("PGPORT", "")
+    if ports and not all(
+        PORT.fullmatch(text) and int(text) <= MAX_PORT for text in ports.split(",")
+    ):
+        faults.append(f"PGPORT: must be from 1 to {MAX_PORT}; of several, one for each host")
     if url:
         try:
             parse_dsn(url)

@@ -14,6 +14,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from booking.db.hosts import Hosts
+
 Connection = extensions.connection
 
 CONNECT_TIMEOUT_SECONDS = 3
@@ -47,10 +49,9 @@ def connect(dsn: str, *, application_name: str) -> Connection:
     whatever the role's are.
 
     The server ends a statement whose client has died, and gives up its locks. Raises
-    psycopg2.OperationalError when the server is not reached.
+    psycopg2.OperationalError when no server is reached.
     """
-    conn: Connection = psycopg2.connect(
-        dsn,
+    conn: Connection = Hosts(dsn).connect(
         application_name=application_name,
         **_REACHING,
         options=_options(

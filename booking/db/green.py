@@ -7,6 +7,8 @@ the driver, so that nobody reads an answer that was another's.
 
 from __future__ import annotations
 
+import time
+
 import psycopg2
 from gevent.socket import wait_read, wait_write
 from psycopg2 import extensions
@@ -23,7 +25,10 @@ def make_green() -> None:
 
 def _wait(conn: PooledConnection) -> None:
     # libpq keeps its connect_timeout only where it waits by itself.
-    timeout = conn.answer_seconds if conn.status in _CONNECTED else CONNECT_TIMEOUT_SECONDS
+    seconds = conn.answer_seconds if conn.status in _CONNECTED else CONNECT_TIMEOUT_SECONDS
+    deadline = time.monotonic() + seconds
     while (state := conn.poll()) != extensions.POLL_OK:
         wait = wait_read if state == extensions.POLL_READ else wait_write
-        wait(conn.fileno(), timeout, psycopg2.OperationalError("timeout expired"))
+        # A connect and a large answer come in pieces; all of them together have this long.
+        left = max(0.0, deadline - time.monotonic())
+        wait(conn.fileno(), left, psycopg2.OperationalError("timeout expired"))

@@ -17,6 +17,7 @@ from psycopg2.pool import SimpleConnectionPool
 
 from booking.db.connection import PooledConnection
 from booking.db.failures import one_line
+from booking.db.hosts import Hosts
 from booking.db.permits import Permits
 from booking.errors import DatabaseReadOnly, DatabaseUnavailable, Overloaded
 
@@ -83,7 +84,7 @@ class ConnectionPool:
     ) -> None:
         self._size = size
         self._timeout_seconds = timeout_seconds
-        self._connect = partial(psycopg2.connect, dsn, **parameters)
+        self._connect = partial(Hosts(dsn).connect, **parameters)
         self._opening = threading.Lock()
         self._open_in_this_process()
 

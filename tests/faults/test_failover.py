@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
+import psycopg2
 import pytest
+from psycopg2.extensions import make_dsn
 
 from booking.db.embedded.layout import ADDRESS
+from booking.db.hosts import Hosts
 from booking.db.migrations import migrate
 from tests.apps import Answer, Api, api_over_http, running_app
 from tests.conftest import ROOT
@@ -74,6 +78,26 @@ def pair() -> Iterator[Pair]:
     with replicated(ROOT / ".local" / f"test-{os.getpid()}-replicated") as servers:
         migrate(servers.primary.url)
         yield servers
+
+
+def test_several_hosts_lead_to_the_one_that_takes_writes(pair: Pair) -> None:
+    ports = f"{pair.standby.port},{pair.primary.port}"
+    both = make_dsn(pair.primary.url, host=f"{ADDRESS},{ADDRESS}", port=ports)
+    with closing(Hosts(make_dsn(both, target_session_attrs="any")).connect()) as conn:
+        assert conn.info.port == pair.standby.port
+    with pytest.raises(psycopg2.OperationalError, match="read-only"):
+        Hosts(make_dsn(pair.standby.url, target_session_attrs="read-write")).connect()
+    assert migrate(both, patience_seconds=0) == []
+    with LiveServer(both, DB_POOL_SIZE=CONNECTIONS) as server:
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot(total_capacity=1000)
+        assert book_all_at_once(api, slot_id) == {(201, None)}
+        pair.wait_for_stream()
+        pair.demote()
+        assert book_all_at_once(api, slot_id) == {(503, "DATABASE_UNAVAILABLE")}
+        pair.promote()
+        wait_for_success(time.monotonic(), lambda: api.book(slot_id))
+        assert book_all_at_once(api, slot_id) == {(201, None)}
 
 
 def test_sessions_stay_on_a_server_that_no_longer_leads(pair: Pair) -> None:
