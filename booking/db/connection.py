@@ -18,6 +18,7 @@ from booking.db.hosts import Hosts
 
 Connection = extensions.connection
 
+ENCODING = "UTF8"
 CONNECT_TIMEOUT_SECONDS = 3
 # How often the server looks, while a statement runs or waits, whether its client still lives.
 CLIENT_CHECK_MS = 1000
@@ -36,6 +37,9 @@ RECONNECT_PAUSE_SECONDS = 0.25
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 
 _REACHING: dict[str, Any] = {
+    # Asked for at the start of a connection, it goes before what the database, the role, the
+    # environment and the connection string say.
+    "client_encoding": ENCODING,
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "tcp_user_timeout": 1000 * UNACKNOWLEDGED_SECONDS,
     "keepalives_idle": SIGN_OF_LIFE_SECONDS,
@@ -92,6 +96,17 @@ def pool_parameters(*, statement_timeout_ms: int, lock_timeout_ms: int) -> dict[
             }
         ),
     }
+
+
+def find_encoding_fault(conn: Connection) -> str | None:
+    """Return why a database cannot hold every name, None where it can. Costs no round trip."""
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding == ENCODING:
+        return None
+    return (
+        f"the database's encoding is {encoding}, which cannot hold every name: make it anew with"
+        f" ENCODING '{ENCODING}' TEMPLATE template0, and restore into that what it holds"
+    )
 
 
 def answer_seconds(statement_timeout_ms: float) -> float:

@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from booking.config import PROJECT_ROOT
-from booking.db.connection import Connection, connect
+from booking.db.connection import Connection, connect, find_encoding_fault
 from booking.db.failures import domain_error, one_line
 from booking.db.patience import Patience
 from booking.db.queries import load_queries
@@ -135,6 +135,8 @@ def _bring_up_to_date(
         raise MigrationError(
             f"PostgreSQL 15 or newer is needed, this server is {conn.info.server_version}"
         )
+    if encoding_fault := find_encoding_fault(conn):
+        raise MigrationError(encoding_fault)
     with _told(conn, "schema_migrations"):
         # What is wrong with the files is told without waiting for another server.
         if not find_pending(conn, migrations):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from booking.db.connection import Connection
+from booking.db.connection import Connection, find_encoding_fault
 from booking.db.migrations import MigrationError, find_pending, load_migrations
 from booking.db.queries import load_queries
 
@@ -27,6 +27,12 @@ class ServerState:
 def get_server_state(conn: Connection) -> ServerState:
     """Return what the server says of its durability and of taking writes."""
     return ServerState(*_queries.read_server_state(conn))
+
+
+def list_encoding_faults(conn: Connection) -> Sequence[str]:
+    """Return why the database cannot hold every name; nothing when it can."""
+    fault = find_encoding_fault(conn)
+    return [fault] if fault else []
 
 
 def list_schema_faults(conn: Connection) -> Sequence[str]:

@@ -31,7 +31,7 @@ class ReadinessService:
 
 def _list_faults(conn: Connection) -> Sequence[str]:
     state = server.get_server_state(conn)
-    faults = list(server.list_schema_faults(conn))
+    faults = [*server.list_encoding_faults(conn), *server.list_schema_faults(conn)]
     if state.is_read_only:
         faults.append("the database takes no writes")
     if not state.has_fsync:
