@@ -43,7 +43,7 @@ from booking.services.slots import SlotService
 from booking.synchronous import SynchronousFlask
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 PROBES = frozenset({"/health", "/ready"})
 
@@ -109,6 +109,11 @@ def create_parts(config: Config) -> Parts:
     )
 
 
+def _is_probe(environ: WSGIEnvironment) -> bool:
+    # With a query it asks for more than a probe does.
+    return environ["PATH_INFO"] in PROBES and not environ.get("QUERY_STRING")
+
+
 def _in_front_of(admission: Admission, config: Config) -> WSGIApplication:
     """Return what requests pass before they are admitted, the last named first."""
     application: WSGIApplication = Arrival(admission, max_bytes=parsing.MAX_BODY_BYTES)
@@ -126,7 +131,7 @@ def create_app(config: Config) -> Flask:
     admission = Admission(
         SecurityHeaders(app.wsgi_app),
         in_flight=InFlight(most=config.web_threads, least=2 * config.db_pool_size),
-        exempt=PROBES,
+        is_exempt=_is_probe,
         refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
     )
     # The worker asks it too, before it makes a WSGI request of what would be refused.

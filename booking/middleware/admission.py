@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 LOG_SECONDS = 1.0
+# By the names that WSGI has for them.
+REFUSAL_HEADERS = {"x-request-id": "HTTP_X_REQUEST_ID", "origin": "HTTP_ORIGIN"}
 
 logger = logging.getLogger(__name__)
 
 
 class Admission:
-    """Lets requests into a WSGI application while ``in_flight`` has room, and those for the
-    ``exempt`` paths always; the others are for ``refuse``, a WSGI application too.
+    """Lets requests into a WSGI application while ``in_flight`` has room, and those that are exempt
+    always; the others are for ``refuse``, a WSGI application too.
+
+    ``is_exempt`` and ``refuse`` read no more of an environ than its method, path, query and
+    REFUSAL_HEADERS.
     """
 
     def __init__(
@@ -32,18 +37,18 @@ class Admission:
         application: WSGIApplication,
         *,
         in_flight: InFlight,
-        exempt: frozenset[str],
+        is_exempt: Callable[[WSGIEnvironment], bool],
         refuse: WSGIApplication,
     ) -> None:
         self._application = application
-        self._exempt = exempt
+        self.is_exempt = is_exempt
         self._refuse = refuse
         self._in_flight = in_flight
         self._refusals = RefusalLog()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve or refuse one request."""
-        if environ.get("PATH_INFO") in self._exempt:
+        if self.is_exempt(environ):
             return self._application(environ, start_response)
         entry = self._in_flight.enter()
         if entry is None:
@@ -54,15 +59,11 @@ class Admission:
             self._in_flight.leave(entry)
 
     def is_full(self) -> bool:
-        """Tell whether a request would be refused now, unless its path is exempt."""
+        """Tell whether a request would be refused now, unless it is exempt."""
         return self._in_flight.is_full()
 
-    def is_exempt(self, path: str) -> bool:
-        """Tell whether requests for ``path`` are let in always."""
-        return path in self._exempt
-
     def refuse(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Refuse one request: of ``environ`` the method, the path and two headers are read."""
+        """Refuse one request."""
         self._refusals.count(self._in_flight.limit)
         return self._refuse(environ, start_response)
 

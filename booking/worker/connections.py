@@ -12,7 +12,7 @@ import errno
 import logging
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -30,9 +30,10 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
+from booking.middleware.admission import REFUSAL_HEADERS
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.collector import collect_seldom
-from booking.worker.plain import PlainRequest, read_plain
+from booking.worker.plain import read_plain
 from booking.worker.refusals import refuse_unparsed, whole_response
 from booking.worker.sending import GatheredSends, send
 
@@ -47,7 +48,6 @@ LINGER_SECONDS = 2.0
 # ends with it.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1024 * 1024
-REFUSAL_FIELDS = ("x-request-id", "origin")
 _CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}
 
 logger = logging.getLogger(__name__)
@@ -139,13 +139,13 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 request = None
                 with self._idle:
                     data = arrivals.next_bytes(parser.unreader)
-                    plain = self._plain_to_turn_away(data)
-                    if plain is None:
+                    refused = self._plain_to_turn_away(data)
+                    if refused is None:
                         parser.unreader.unread(data)
                         request = next(parser)
-                if plain is not None:
+                if refused is not None:
                     closes = not self.alive
-                    send(client, self._refusal(plain.method, plain.path, plain.fields, closes))
+                    send(client, self._refusal(refused, closes=closes))
                     if closes:
                         break
                 else:
@@ -163,14 +163,28 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             arrivals.close()
             util.close_graceful(client)
 
-    def _plain_to_turn_away(self, data: bytes) -> PlainRequest | None:
-        admission = self.wsgi.extensions["admission"]
-        if not admission.is_full():
+    def _plain_to_turn_away(self, data: bytes) -> dict[str, str] | None:
+        if not self.wsgi.extensions["admission"].is_full():
             return None
         plain = read_plain(data, max_fields=self.cfg.limit_request_fields)
-        if plain is None or admission.is_exempt(util.unquote_to_wsgi_str(plain.path)):
+        if plain is None:
             return None
-        return plain
+        return self._to_turn_away(plain.method, plain.path, plain.query, plain.fields.items())
+
+    def _to_turn_away(
+        self, method: str, path: str, query: str, headers: Iterable[tuple[str, str]]
+    ) -> dict[str, str] | None:
+        """Return what the refusal of a request reads of it, None where it is let in always."""
+        environ = {
+            "REQUEST_METHOD": method,
+            "PATH_INFO": util.unquote_to_wsgi_str(path),
+            "QUERY_STRING": query,
+        }
+        for name, value in headers:
+            if variable := REFUSAL_HEADERS.get(name.lower()):
+                before = environ.get(variable)
+                environ[variable] = value if before is None else f"{before},{value}"
+        return None if self.wsgi.extensions["admission"].is_exempt(environ) else environ
 
     def _serve(self, server_name: Any, request: Any, client: Any, addr: Any) -> None:
         """Serve, or turn away, a request that gunicorn has parsed. StopIteration ends the
@@ -179,36 +193,30 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if _body_length(request) >= DRAIN_BYTES:
             # Answered, and told that the connection ends.
             request.force_close()
-        if not self._is_turned_away(request):
+        refused = None
+        if self.wsgi.extensions["admission"].is_full():
+            refused = self._to_turn_away(
+                request.method, request.path, request.query, request.headers
+            )
+        if refused is None:
             gathered = GatheredSends(client)
             try:
                 self.handle_request(server_name, request, gathered, addr)
             finally:
                 gathered.flush()
             return
-        fields = {name.lower(): value for name, value in request.headers}
         # Who waits to be asked for the body does not send it now.
-        if not self.alive or "expect" in fields:
+        if not self.alive or any(name == "EXPECT" for name, _ in request.headers):
             request.force_close()
         closes = request.should_close()
-        send(client, self._refusal(request.method, request.path, fields, closes))
+        send(client, self._refusal(refused, closes=closes))
         if closes:
             raise StopIteration
 
-    def _is_turned_away(self, request: Any) -> bool:
-        admission = self.wsgi.extensions["admission"]
-        return admission.is_full() and not admission.is_exempt(
-            util.unquote_to_wsgi_str(request.path)
-        )
-
-    def _refusal(self, method: str, path: str, fields: Mapping[str, str], closes: bool) -> bytes:
+    def _refusal(self, environ: dict[str, str], *, closes: bool) -> bytes:
         """Return the refusal of the application's admission: what a WSGI request costs would go off
-        those that are served. The names of ``fields`` are in lower case.
+        those that are served.
         """
-        environ = {"REQUEST_METHOD": method, "PATH_INFO": util.unquote_to_wsgi_str(path)}
-        for name in REFUSAL_FIELDS:
-            if name in fields:
-                environ[f"HTTP_{name.replace('-', '_').upper()}"] = fields[name]
         return whole_response(self.wsgi.extensions["admission"].refuse, environ, closes=closes)
 
     def _answer_failure(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 # One line and its fields (RFC 9112, sections 3 and 5). Two slashes, and a fragment, have rules of
 # their own.
 _HEAD = re.compile(
-    rb"(GET|HEAD|POST|PATCH|DELETE) (/(?!/)[!\"$->@-~]*)(?:\?[!\"$-~]*)? HTTP/1\.1\r\n"
+    rb"(GET|HEAD|POST|PATCH|DELETE) (/(?!/)[!\"$->@-~]*)(?:\?([!\"$-~]*))? HTTP/1\.1\r\n"
     rb"((?:[A-Za-z0-9-]+:[\t -~]*\r\n)+)\r\n"
 )
 MAX_DIGITS = 9
@@ -24,10 +24,13 @@ _NOT_PLAIN = frozenset({"connection", "expect", "transfer-encoding", "upgrade"})
 
 @dataclass(frozen=True, slots=True)
 class PlainRequest:
-    """A request; ``path`` as it was sent, and the names of ``fields`` in lower case."""
+    """A request; ``path`` and ``query`` as they were sent, and the names of ``fields`` in lower
+    case.
+    """
 
     method: str
     path: str
+    query: str
     fields: dict[str, str]
 
 
@@ -36,7 +39,7 @@ def read_plain(data: bytes, *, max_fields: int) -> PlainRequest | None:
     head = _HEAD.match(data)
     if head is None:
         return None
-    method, path, lines = (each.decode("ascii") for each in head.groups())
+    method, path, query, lines = (each.decode("ascii") for each in head.groups(b""))
     fields: dict[str, str] = {}
     named = 0
     for line in lines.splitlines():
@@ -49,4 +52,4 @@ def read_plain(data: bytes, *, max_fields: int) -> PlainRequest | None:
     # Python turns no more than some thousand digits into a number.
     if not length.isdecimal() or len(length) > MAX_DIGITS or int(length) != len(data) - head.end():
         return None
-    return PlainRequest(method, path, fields)
+    return PlainRequest(method, path, query, fields)

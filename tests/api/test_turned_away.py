@@ -52,6 +52,23 @@ def test_connection_goes_on_after_it_was_turned_away(full: LiveServer) -> None:
             assert (alive.status, alive.read()) == (200, b'{"data":{"status":"ok"},"meta":{}}')
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_probe_with_a_query_is_turned_away(full: LiveServer, method: str) -> None:
+    """It is no probe: whoever sends one may ask for work that no probe costs."""
+    with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
+        for path, status in (
+            ("/health?", 200),
+            ("/health?x=1", 503),
+            ("/ready?x", 503),
+            ("/%68ealth?x", 503),
+            ("/%68ealth", 200),
+        ):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == status, path
+
+
 def test_head_is_turned_away_without_a_body(full: LiveServer) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
         connection.request("HEAD", "/api/slots")

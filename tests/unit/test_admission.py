@@ -24,7 +24,7 @@ def full() -> Iterator[Client]:
     application = Admission(
         lambda _environ, _start: pytest.fail("let in"),
         in_flight=InFlight(most=0, least=0),
-        exempt=frozenset(),
+        is_exempt=lambda _environ: False,
         refuse=refusal(Overloaded(), cors_origins=frozenset({ORIGIN})),
     )
     yield Client(application)
@@ -72,7 +72,7 @@ def test_place_comes_back_from_a_request_that_failed() -> None:
     application = Admission(
         fail,  # type: ignore[arg-type] # it returns nothing
         in_flight=InFlight(most=1, least=1),
-        exempt=frozenset(),
+        is_exempt=lambda _environ: False,
         refuse=refusal(Overloaded(), cors_origins=frozenset()),
     )
     for _ in range(3):

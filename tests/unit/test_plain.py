@@ -31,7 +31,7 @@ def test_plain_request_is_read() -> None:
     )
     read = read_plain(data, max_fields=MAX_FIELDS)
     assert read is not None
-    assert (read.method, read.path) == ("POST", "/api/b%C3%BCcher")
+    assert (read.method, read.path, read.query) == ("POST", "/api/b%C3%BCcher", "x=/?1")
     assert read.fields == {"host": "example.com", "x-request-id": "mine", "content-length": "2"}
 
 
@@ -106,7 +106,7 @@ def test_parser_reads_the_same(data: bytes) -> None:
         parsed = next(RequestParser(Config(), [data], ("127.0.0.1", 1)))
     except ParseException as error:
         pytest.fail(f"the parser refuses it: {error!r}")
-    assert (read.method, read.path) == (parsed.method, parsed.path)
+    assert (read.method, read.path, read.query) == (parsed.method, parsed.path, parsed.query)
     assert list(read.fields.items()) == [(name.lower(), value) for name, value in parsed.headers]
     length = int(read.fields.get("content-length", "0"))
     assert parsed.body.read() == data[len(data) - length :]
