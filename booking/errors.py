@@ -40,10 +40,12 @@ and ``StatementRejected`` is a defect of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 MAX_SHOWN_NAME = 100
+MAX_TOLD_FAULTS = 20
 
 
 class DomainError(Exception):
@@ -65,13 +67,25 @@ class FieldError:
 
 
 class InvalidInput(DomainError):
-    """Well-formed, but fields break their rules. Of a made-up name only the beginning is told."""
+    """Well-formed, but fields break their rules.
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
+    Of many faults the first 20 are told, and of a made-up name the beginning: the answer is small
+    whatever was sent.
+    """
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        some = tuple(islice(errors, MAX_TOLD_FAULTS + 1))
         self.errors = tuple(
-            FieldError(error.field[:MAX_SHOWN_NAME], error.message) for error in errors
+            FieldError(error.field[:MAX_SHOWN_NAME], error.message)
+            for error in some[:MAX_TOLD_FAULTS]
         )
-        super().__init__("; ".join(f"{error.field}: {error.message}" for error in self.errors))
+        if len(some) == 1:
+            detail = f"{self.errors[0].field}: {self.errors[0].message}"
+        elif len(some) <= MAX_TOLD_FAULTS:
+            detail = f"{len(some)} rules are broken; errors names each."
+        else:
+            detail = f"More than {MAX_TOLD_FAULTS} rules are broken; errors names the first."
+        super().__init__(detail)
 
     @classmethod
     def of(cls, field: str, message: str) -> InvalidInput:

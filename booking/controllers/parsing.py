@@ -72,7 +72,7 @@ def read_query(schema: Schema, *, required: Collection[str] = ()) -> dict[str, A
         return {}
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
-        raise InvalidInput([FieldError(name, "May be given once only.") for name in repeated])
+        raise InvalidInput(FieldError(name, "May be given once only.") for name in repeated)
     return load(schema, request.args.to_dict(), required=required)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Equal, Range
+from marshmallow.validate import Equal, Length, Range
 
+from booking.errors import MAX_TOLD_FAULTS
 from booking.schemas.fields import Integer
 from booking.schemas.paging import MAX_LIMIT
 from booking.schemas.slots import MAX_CAPACITY
@@ -73,7 +74,7 @@ class ProblemOut(Schema):
 class ValidationProblemOut(ProblemOut):
     """The error of a request that is well-formed but breaks the rules of its fields."""
 
-    errors = fields.List(fields.Nested(FieldErrorOut))
+    errors = fields.List(fields.Nested(FieldErrorOut), validate=Length(1, MAX_TOLD_FAULTS))
 
 
 class SlotFullProblemOut(ProblemOut):

@@ -53,7 +53,10 @@ _MEANINGS: Mapping[str, str] = {
     "VERSION_MISMATCH": "The slot has changed since the version that `If-Match` names.",
     "PAYLOAD_TOO_LARGE": "The body has more than 64 KiB.",
     "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` of the body is not `application/json`.",
-    "VALIDATION_ERROR": "Fields of the body or the query break their rules; `errors` names each.",
+    "VALIDATION_ERROR": (
+        "Fields of the body or the query break their rules; `errors` names each, of many the first "
+        f"{errors.MAX_TOLD_FAULTS}."
+    ),
     "IDEMPOTENCY_KEY_REUSED": "The key was used for another slot, number of seats or kind of hold.",
     "HOLD_LIMIT": "The user has as many holds as one may have at a time.",
     "INTERNAL_ERROR": "A defect of ours. Tell us the `request_id`.",

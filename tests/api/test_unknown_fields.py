@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from booking.app import create_app
+from booking.errors import MAX_TOLD_FAULTS
 from tests.api.answers import data_of, page_of, problem_of
 from tests.api.conftest import Maker
 from tests.factories import UNKNOWN_ID, booking_body, make_config, slot_body
@@ -200,3 +201,51 @@ def test_a_long_name_is_told_back_in_part(client: FlaskClient) -> None:
     problem_of(response, 422, "VALIDATION_ERROR", "x" * 100)
     response = client.get("/health?" + "&".join(["x" * 5000 + "=1"] * 2))
     problem_of(response, 422, "VALIDATION_ERROR", "x" * 100)
+
+
+# As many as a request line and a body have room for.
+MANY = [f"{number:x}" for number in range(1_800)]
+MANY_IN_A_BODY = [f"{number:x}" for number in range(5_000)]
+
+
+def _is_told_in_part(response: Any) -> None:
+    problem = problem_of(
+        response, 422, "VALIDATION_ERROR", *(fault["field"] for fault in response.json["errors"])
+    )
+    assert len(problem["errors"]) == MAX_TOLD_FAULTS
+    assert str(MAX_TOLD_FAULTS) in problem["detail"]
+    assert problem["errors"][-1]["message"] not in problem["detail"]
+    assert len(response.data) < 4_000
+
+
+@pytest.mark.parametrize(("method", "rule"), CALLS)
+def test_of_many_unknown_names_few_are_told(offline: FlaskClient, method: str, rule: str) -> None:
+    path, user = _path(rule, NOTHING), "user_id=u&" if "GET" in method else ""
+    body = _valid_body(rule, NOTHING) if (method, rule) in WITH_BODY else None
+    query = user * (rule == "/api/bookings") + "&".join(MANY)
+    _is_told_in_part(offline.open(f"{path}?{query}", method=method, json=body))
+    repeated = user * (rule == "/api/bookings") + "&".join(MANY[:900] * 2)
+    _is_told_in_part(offline.open(f"{path}?{repeated}", method=method, json=body))
+
+
+@pytest.mark.parametrize(("method", "rule"), WITH_BODY)
+def test_of_many_unknown_fields_few_are_told(offline: FlaskClient, method: str, rule: str) -> None:
+    body = {**dict.fromkeys(MANY_IN_A_BODY, 1), **_valid_body(rule, NOTHING)}
+    _is_told_in_part(offline.open(_path(rule, NOTHING), method=method, json=body))
+
+
+def test_faults_of_known_fields_are_told_beside_many_unknown_ones(offline: FlaskClient) -> None:
+    """Whoever sends too much learns what else is wrong, wherever it stands."""
+    body = {**dict.fromkeys(MANY_IN_A_BODY, 1), "num_seats": -1, "user_id": "u"}
+    told = offline.post("/api/bookings", json=body).get_json()["errors"]
+    assert {fault["field"] for fault in told} >= {"num_seats", "slot_id"}
+    told = offline.get("/api/slots?" + "&".join([*MANY, "limit=0"])).get_json()["errors"]
+    assert "limit" in {fault["field"] for fault in told}
+
+
+def test_a_single_fault_is_the_detail(offline: FlaskClient) -> None:
+    problem = offline.get("/health?surprise=1").get_json()
+    assert problem["detail"] == "surprise: Unknown field."
+    several = offline.get("/health?surprise=1&more=2").get_json()
+    assert {fault["field"] for fault in several["errors"]} == {"surprise", "more"}
+    assert "surprise" not in several["detail"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from booking.errors import MAX_TOLD_FAULTS, InvalidInput
 from booking.repositories.searches import _substring_pattern
+from booking.schemas.bookings import BookingCreate
 from booking.schemas.fields import parse_uuid
 from booking.schemas.loading import load
 from booking.schemas.paging import NoQuery
@@ -44,3 +47,21 @@ def test_pattern_escapes_what_like_gives_a_meaning(text: str | None, pattern: st
 
 def test_schema_that_knows_no_field_takes_nothing() -> None:
     assert load(NoQuery(), {}) == {}
+
+
+def test_unknown_names_are_looked_at_only_as_far_as_they_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    schema, seen = BookingCreate(), []
+    load_all = schema.load
+
+    def load_and_count(data: dict[str, Any]) -> Any:
+        seen.append(len(data))
+        return load_all(data)
+
+    monkeypatch.setattr(schema, "load", load_and_count)
+    sent = dict.fromkeys((f"{number}" for number in range(10_000)), 1)
+    with pytest.raises(InvalidInput) as caught:
+        load(schema, {**sent, "num_seats": 1}, required=["user_id"])
+    assert len(caught.value.errors) == MAX_TOLD_FAULTS
+    assert seen[0] <= MAX_TOLD_FAULTS + 1 + len(schema.fields)
