@@ -123,19 +123,25 @@ def init_app(app: Flask) -> None:
         caller = g.get("caller")
         method, rule = request.method, request.url_rule
         route = rule.rule if rule else "-"
+        extra = {
+            "method": method,
+            "route": route,
+            "status": response.status_code,
+            "milliseconds": round(milliseconds, 1),
+            "user": caller.user_id if caller else None,
+            "bytes": response.content_length,
+        }
+        why = ""
+        if token_refused := g.get("token_refused"):
+            extra["token_refused"] = token_refused
+            why = f", token refused: {token_refused}"
         logger.info(
-            "%s %s %d %.1fms",
+            "%s %s %d %.1fms%s",
             method,
             route,
             response.status_code,
             milliseconds,
-            extra={
-                "method": method,
-                "route": route,
-                "status": response.status_code,
-                "milliseconds": round(milliseconds, 1),
-                "user": caller.user_id if caller else None,
-                "bytes": response.content_length,
-            },
+            why,
+            extra=extra,
         )
         return response

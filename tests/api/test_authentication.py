@@ -25,7 +25,7 @@ from tests.api.answers import data_of, page_of, problem_of
 from tests.api.conftest import Log, Maker
 from tests.factories import UNKNOWN_ID, booking_body, make_config, slot_body, unique
 
-SECRET = "s" * 32
+SECRET = "the-secret-of-these-tests-" + "s" * 32
 Clients = Callable[..., FlaskClient]
 
 
@@ -94,12 +94,15 @@ def test_a_good_token_is_taken(guarded: FlaskClient) -> None:
         _signed(extra={"nested": [1]}, jti="1"),
         {"Authorization": _signed()["Authorization"].replace("Bearer", "bEARER")},
         _signed(nbf=int(time.time()) + LEEWAY_SECONDS - 2),
-        _signed(iat=int(time.time()) + LEEWAY_SECONDS - 2),
+        _signed(iat=int(time.time()) + 58),
+        _signed(iat=time.time() + 58.5),
+        _signed(exp=time.time() + 30.5),
     ):
         page_of(guarded.get("/api/bookings", headers=headers))
 
 
 NOW = int(time.time())
+ISSUED = {"iss": "us", "aud": "booking"}
 BAD_TOKENS: dict[str, dict[str, str]] = {
     "none": {},
     "empty": {"Authorization": ""},
@@ -140,6 +143,17 @@ BAD_TOKENS: dict[str, dict[str, str]] = {
     "exp in quotes": _by_hand(HS256, b'{"sub": "alice", "exp": "99999999999"}'),
     "nbf in quotes": _by_hand(HS256, _claims(nbf="1")),
     "iat in quotes": _by_hand(HS256, _claims(iat="1")),
+    "iat ahead": _signed(iat=NOW + 3600),
+    "iat a list": _by_hand(HS256, _claims(iat=[1])),
+    "iat null": _by_hand(HS256, _claims(iat=None)),
+    "iat true": _by_hand(HS256, _claims(iat=True)),
+    "iat infinite": _by_hand(HS256, b'{"sub": "alice", "exp": 99999999999, "iat": 1e400}'),
+    "iat NaN": _by_hand(HS256, b'{"sub": "alice", "exp": 99999999999, "iat": NaN}'),
+    "nbf a list": _by_hand(HS256, _claims(nbf=[1])),
+    "nbf null": _by_hand(HS256, _claims(nbf=None)),
+    "nbf NaN": _by_hand(HS256, b'{"sub": "alice", "exp": 99999999999, "nbf": NaN}'),
+    "exp true": _by_hand(HS256, _claims(exp=True)),
+    "exp a list": _by_hand(HS256, _claims(exp=[NOW + 600])),
     "exp infinite": _by_hand(HS256, b'{"sub": "alice", "exp": 1e400}'),
     "exp NaN": _by_hand(HS256, b'{"sub": "alice", "exp": NaN}'),
     "not yet": _signed(nbf=NOW + 3600),
@@ -163,6 +177,15 @@ BAD_TOKENS: dict[str, dict[str, str]] = {
 def test_a_bad_token_is_not(door: FlaskClient, headers: dict[str, str]) -> None:
     for path in ("/api/bookings", "/api/admin/audit"):
         _refused(door.get(path, headers=headers))
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("exp", -1), ("nbf", 13), ("nbf", 58), ("iat", 63), ("iat", 3600)]
+)
+def test_a_clock_that_differs_has_its_bounds(door: FlaskClient, name: str, seconds: int) -> None:
+    """Each claim its own: a token that begins or was issued soon is taken, none that is over."""
+    claims: dict[str, Any] = {name: time.time() + seconds}
+    _refused(door.get("/api/bookings", headers=_signed(**claims)))
 
 
 @pytest.mark.parametrize(
@@ -472,3 +495,90 @@ def test_tokens_and_secrets_are_in_no_log_and_no_answer(
     for token in tokens:
         assert token.rpartition(".")[2] not in told + log.text
     assert SECRET not in told + log.text
+
+
+# What is said of each refused token in the log, and the tokens.
+REASONS: dict[str, list[dict[str, str]]] = {
+    "expired": [_signed(exp=NOW - 3600, **ISSUED), _signed(exp=NOW, role="root", **ISSUED)],
+    "not yet valid": [_signed(nbf=NOW + 3600, **ISSUED), _signed(iat=NOW + 3600, **ISSUED)],
+    "audience": [_signed(iss="us", aud="planted-aud"), _signed(iss="us", aud=["planted-aud"])],
+    "issuer": [
+        _signed(iss="planted-iss", aud="booking"),
+        _by_hand(HS256, _claims(iss=7, aud="booking")),
+    ],
+    "algorithm": [
+        _bearer(jwt.encode(_claims(**ISSUED), "", algorithm="none")),
+        _signed(key="s" * 64, algorithm="HS512", **ISSUED),
+        _by_hand({"alg": "planted-alg"}, _claims(**ISSUED)),
+        _by_hand({"typ": "JWT"}, _claims(**ISSUED)),
+    ],
+    "signature": [_signed(key="t" * 32, **ISSUED)],
+    "malformed": [
+        _bearer("planted-garbage"),
+        _bearer(".."),
+        _bearer("caf\xe9.b.c"),
+        _by_hand(b"planted{", _claims(**ISSUED)),
+        _by_hand({**HS256, "crit": ["planted"]}, _claims(**ISSUED)),
+        _by_hand(HS256, b"[" * 5000),
+        _by_hand(HS256, _claims(exp="planted-exp", **ISSUED)),
+        _by_hand(HS256, _claims(iat="1", **ISSUED)),
+        _by_hand(HS256, _claims(jti=7, **ISSUED)),
+    ],
+    "missing claim sub": [_signed(sub=..., **ISSUED)],
+    "missing claim exp": [_signed(exp=..., **ISSUED)],
+    "missing claim iss": [_signed(aud="booking")],
+    "missing claim aud": [_signed(iss="us")],
+    "role": [_signed(role="planted-role", **ISSUED), _signed(role=["admin"], **ISSUED)],
+    "sub": [
+        _signed(sub="planted-sub" * 20, **ISSUED),
+        _signed(sub="planted\x00", **ISSUED),
+        _by_hand(HS256, _claims(sub=7, **ISSUED)),
+    ],
+    "no bearer token": [
+        {"Authorization": "Basic cGxhbnRlZA=="},
+        {"Authorization": "planted"},
+        {"Authorization": "Bearer "},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def strict_door() -> FlaskClient:
+    auth = _auth(SECRET=SECRET, ISSUER="us", AUDIENCE="booking")
+    return create_app(make_config(auth=auth)).test_client()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("reason", REASONS)
+def test_log_says_why_a_token_was_refused_and_nothing_of_it(
+    strict_door: FlaskClient, capture_log: Callable[[str], Log], reason: str, log_format: str
+) -> None:
+    for headers in REASONS[reason]:
+        log = capture_log(log_format)
+        answer = strict_door.get("/api/bookings", headers={"X-Request-ID": "mine", **headers})
+        _refused(answer)
+        [line] = log.lines
+        if log_format == "json":
+            told = json.loads(line)
+            assert (told["request_id"], told["token_refused"]) == ("mine", reason)
+        else:
+            assert " [mine] GET /api/bookings 401 " in line
+            assert line.endswith(f", token refused: {reason}")
+        assert reason not in answer.get_data(as_text=True).replace("bearer token", "")
+        _, _, sent = headers["Authorization"].partition(" ")
+        for part in (sent, *sent.split("."), "planted", "alice"):
+            assert len(part) < 3 or part not in line
+
+
+def test_log_says_nothing_of_a_token_where_none_was_refused(
+    guarded: FlaskClient, capture_log: Callable[[str], Log]
+) -> None:
+    log = capture_log("json")
+    for headers in ({}, _signed(), _signed(exp=NOW - 3600)):
+        guarded.get("/health", headers=headers)
+    guarded.get("/api/bookings", headers={})
+    guarded.get("/api/bookings", headers=_signed())
+    guarded.get("/api/admin/audit", headers=_signed())
+    lines = [json.loads(line) for line in log.lines]
+    assert [line["status"] for line in lines] == [200, 200, 200, 401, 200, 403]
+    assert not [line for line in lines if "token_refused" in line]

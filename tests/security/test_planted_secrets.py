@@ -86,14 +86,19 @@ class Searched:
             # Nor its end, where something cut it off.
             assert secret[-16:] not in answers + log
         for sent in self.tokens:
-            _is_not_in(sent, answers)
-            _is_not_in(sent, log)
-        _is_not_in(self.misplaced, log)
+            # Of a token the signature is the secret part; the rest says whose it is.
+            _is_not_in(sent.rpartition(".")[2], answers)
+            for part in sent.split("."):
+                _is_not_in(part, log)
+        _is_not_in(self.misplaced.rpartition(".")[2], log)
+        for reason in ("signature", "expired", "role", "no bearer token", "malformed"):
+            assert f"token refused: {reason}" in log
+        for claim in ("emperor", "mallory"):
+            assert claim not in log
 
 
-def _is_not_in(sent: str, told: str) -> None:
-    # Of a token the signature is the secret part; the rest says whose it is.
-    found = [line for line in told.splitlines() if sent.rpartition(".")[2] in line]
+def _is_not_in(secret: str, told: str) -> None:
+    found = [line for line in told.splitlines() if secret in line]
     assert not found, found[0][:500]
 
 
