@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -22,7 +23,11 @@ from psycopg2.extensions import parse_dsn
 from booking.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+# RFC 7518, sections 3.2 and 3.3.
 MIN_SECRET_BYTES = 32
+MIN_RSA_BITS = 2048
+# Made by chance, 32 characters have many more, of hexadecimal digits as well.
+MIN_SECRET_CHARACTERS = 4
 DATABASE_VARIABLES = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 # As a browser sends it: scheme, host and port, lower case, nothing behind (RFC 6454, section 6.2).
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
@@ -188,8 +193,8 @@ def _read_auth(env: Env, *, in_production: bool, faults: list[str]) -> AuthConfi
         faults.append(
             "AUTH_JWT_SECRET: AUTH_MODE=jwt needs either this or AUTH_JWT_PUBLIC_KEY, not both"
         )
-    if secret and len(secret.encode()) < MIN_SECRET_BYTES:
-        faults.append(f"AUTH_JWT_SECRET: must have {MIN_SECRET_BYTES} bytes or more")
+    if secret and (fault := _fault_of_secret(secret)):
+        faults.append(f"AUTH_JWT_SECRET: {fault}")
     pem, algorithm = _read_public_key(public_key, faults) if public_key else (None, "HS256")
     return AuthConfig(
         mode=AuthMode(mode),
@@ -201,18 +206,47 @@ def _read_auth(env: Env, *, in_production: bool, faults: list[str]) -> AuthConfi
     )
 
 
+def _fault_of_secret(secret: str) -> str | None:
+    try:
+        length = len(secret.encode())
+    except UnicodeEncodeError:
+        return "must be text in UTF-8"
+    if length < MIN_SECRET_BYTES:
+        return f"must have {MIN_SECRET_BYTES} bytes or more"
+    if len(set(secret)) < MIN_SECRET_CHARACTERS:
+        return f"must have {MIN_SECRET_CHARACTERS} different characters or more; make it by chance"
+    # In one line a PEM is nothing to PyJWT, and no more secret.
+    if "-----BEGIN" in secret or not _is_key_for("HS256", secret):
+        return "is a key of another kind (PEM, SSH, JWK), not a secret"
+    return None
+
+
+def _is_key_for(algorithm: str, key: str) -> bool:
+    """Tell whether PyJWT takes the key: else it would refuse it at each token."""
+    try:
+        jwt.get_algorithm_by_name(algorithm).prepare_key(key)
+    except (jwt.InvalidKeyError, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
+
+
 def _read_public_key(pem_or_path: str, faults: list[str]) -> tuple[str | None, str | None]:
     try:
         # An environment variable often carries a line's end as two characters.
         pem = pem_or_path.replace("\\n", "\n")
         if "-----BEGIN" not in pem:
             pem = Path(pem_or_path).read_text(encoding="ascii")
-        algorithm = _algorithm_of(load_pem_public_key(pem.encode()))
+        key = load_pem_public_key(pem.encode())
+        algorithm = _algorithm_of(key)
     except (OSError, ValueError, UnsupportedAlgorithm):
         faults.append("AUTH_JWT_PUBLIC_KEY: neither a public key in PEM nor a path to one")
         return None, None
     if algorithm is None:
         faults.append("AUTH_JWT_PUBLIC_KEY: must be an RSA, P-256 or Ed25519 key")
+    elif isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        faults.append(f"AUTH_JWT_PUBLIC_KEY: an RSA key must have {MIN_RSA_BITS} bits or more")
+    elif not _is_key_for(algorithm, pem):
+        faults.append("AUTH_JWT_PUBLIC_KEY: no key that tokens can be checked with; PEM alone")
     return pem, algorithm
 
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -140,7 +141,7 @@ def test_production_has_defaults_of_its_own(read: Read) -> None:
         ("TRUSTED_PROXIES", "2", "trusted_proxies", 2),
         ("AUTH_MODE", "open", "auth.mode", "open"),
         ("AUTH_JWT_SECRET", SECRET, "auth.jwt_secret", SECRET),
-        ("AUTH_JWT_SECRET", "é" * 16, "auth.jwt_secret", "é" * 16),
+        ("AUTH_JWT_SECRET", "éàèù" * 4, "auth.jwt_secret", "éàèù" * 4),
         ("AUTH_JWT_ISSUER", "us", "auth.jwt_issuer", "us"),
         ("AUTH_JWT_AUDIENCE", "booking", "auth.jwt_audience", "booking"),
         ("LOG_LEVEL", "debug", "log_level", "debug"),
@@ -197,6 +198,7 @@ def test_setting_is_read(read: Read, name: str, text: str, attribute: str, value
         ("AUTH_MODE", "none"),
         ("AUTH_MODE", "OPEN"),
         ("AUTH_JWT_SECRET", "planted-but-31-bytes-and-short."),
+        ("AUTH_JWT_SECRET", "planted-and-not-UTF-8-" + "\udcff" * 20),
         ("AUTH_JWT_PUBLIC_KEY", "planted-path/to/nowhere.pem"),
         ("AUTH_JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----\nplanted\n-----END PUBLIC KEY-----"),
         ("LOG_LEVEL", "loud"),
@@ -277,6 +279,55 @@ def test_public_key_of_no_known_algorithm_is_refused(read: Read) -> None:
     for key in (ec.generate_private_key(ec.SECP384R1()), ec.generate_private_key(ec.SECP256K1())):
         [fault] = _faults(read, AUTH_MODE="jwt", AUTH_JWT_PUBLIC_KEY=_pem(key))
         assert fault.startswith("AUTH_JWT_PUBLIC_KEY: ")
+
+
+@pytest.mark.parametrize("secret", ["s" * 32, " " * 64, "é" * 32, "10" * 50, "abc" * 20])
+def test_secret_of_hardly_any_characters_is_refused(read: Read, secret: str) -> None:
+    [fault] = _faults(read, AUTH_MODE="jwt", AUTH_JWT_SECRET=secret)
+    assert fault.startswith("AUTH_JWT_SECRET: ")
+    assert secret not in fault
+
+
+def test_rsa_key_has_its_least_size(read: Read) -> None:
+    for bits in (1024, 2047):
+        small = _pem(rsa.generate_private_key(65537, bits))
+        [fault] = _faults(read, AUTH_MODE="jwt", AUTH_JWT_PUBLIC_KEY=small)
+        assert fault.startswith("AUTH_JWT_PUBLIC_KEY: ")
+        assert "2048" in fault
+    enough = _pem(rsa.generate_private_key(65537, 2048))
+    assert read(AUTH_MODE="jwt", AUTH_JWT_PUBLIC_KEY=enough).auth.jwt_algorithm == "RS256"
+
+
+def _keys_that_are_no_secret() -> dict[str, str]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = _pem(key)
+    ssh = key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+    octets = jwt.algorithms.HMACAlgorithm.to_jwk(SECRET)
+    return {
+        "PEM": pem,
+        "PEM in one line": pem.replace("\n", "\\n"),
+        "SSH": ssh.decode(),
+        "JWK of a secret": octets,
+        "JWK": jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()),
+    }
+
+
+@pytest.mark.parametrize("form", _keys_that_are_no_secret())
+def test_key_of_another_kind_is_no_secret(read: Read, form: str) -> None:
+    key = _keys_that_are_no_secret()[form]
+    [fault] = _faults(read, AUTH_MODE="jwt", AUTH_JWT_SECRET=key)
+    assert fault.startswith("AUTH_JWT_SECRET: ")
+    assert key not in fault
+    assert "\n" not in fault
+
+
+def test_public_key_that_the_library_cannot_use_is_refused(read: Read) -> None:
+    """What is before the key makes PyJWT read it as one of SSH."""
+    key = "ecdsa-sha2-nistp256\n" + _pem(ec.generate_private_key(ec.SECP256R1()))
+    [fault] = _faults(read, AUTH_MODE="jwt", AUTH_JWT_PUBLIC_KEY=key)
+    assert fault.startswith("AUTH_JWT_PUBLIC_KEY: ")
 
 
 def test_private_key_is_no_public_key(read: Read) -> None:
