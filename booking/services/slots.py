@@ -98,15 +98,17 @@ class SlotService:
     ) -> Slot:
         """Change what ``changes`` names, where ``is_expected`` agrees with the version.
 
-        Locks the slot. A change of nothing raises no version. Raises SlotNotFound, VersionMismatch,
-        InvalidInput for a start that is not in the future, and CapacityBelowBooked.
+        Locks the slot. A change of nothing raises no version, and a start that has passed may be
+        sent as it is: a form sends all of its fields. Raises SlotNotFound, VersionMismatch,
+        InvalidInput for another start that is not in the future, and CapacityBelowBooked.
         """
 
         def work(conn: Connection) -> Slot:
             slot = slots.lock_slot(conn, slot_id)
             if is_expected and not is_expected(slot.version):
                 raise VersionMismatch
-            if "start_time" in changes and not slots.is_future(conn, changes["start_time"]):
+            start_time = changes.get("start_time", slot.start_time)
+            if start_time != slot.start_time and not slots.is_future(conn, start_time):
                 raise InvalidInput.of("start_time", IN_THE_FUTURE)
             while holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH):
                 holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -26,6 +27,15 @@ MEMBERS = {
     "version",
     "created_at",
     "updated_at",
+}
+SETTABLE = {
+    "doctor_name",
+    "specialization",
+    "start_time",
+    "duration_minutes",
+    "total_capacity",
+    "max_seats_per_user",
+    "status",
 }
 
 
@@ -159,6 +169,29 @@ def test_change_to_what_no_slot_may_be_is_refused(
     response = client.patch(f"{SLOTS}/{slot['id']}", json=changes)
     problem_of(response, 422, "VALIDATION_ERROR", *changes)
     assert data_of(client.get(f"{SLOTS}/{slot['id']}")) == slot
+
+
+def test_slot_that_has_begun_is_saved_with_the_start_that_it_has(
+    client: FlaskClient, new_slot: Maker, begin: Callable[[str], None]
+) -> None:
+    path = f"{SLOTS}/{new_slot(max_seats_per_user=2)['id']}"
+    begin(path.removeprefix(f"{SLOTS}/"))
+    shown = data_of(client.get(path))
+    form = {name: shown[name] for name in SETTABLE}
+
+    for minutes, start in enumerate([form["start_time"], _elsewhere(form["start_time"])], 1):
+        sent = {**form, "start_time": start, "duration_minutes": minutes}
+        saved = data_of(client.patch(path, json=sent))
+        changed = {"duration_minutes": minutes, "version": shown["version"] + minutes}
+        assert saved == {**shown, **changed, "updated_at": saved["updated_at"]}
+    moved = {**form, "start_time": in_future(seconds=-1)}
+    problem_of(client.patch(path, json=moved), 422, "VALIDATION_ERROR", "start_time")
+
+
+def _elsewhere(moment: str) -> str:
+    """Return the moment as a clock five and a half hours ahead shows it."""
+    zone = timezone(timedelta(hours=5, minutes=30))
+    return datetime.fromisoformat(moment).astimezone(zone).isoformat()
 
 
 @pytest.mark.parametrize(
