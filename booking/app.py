@@ -149,7 +149,9 @@ def create_app(config: Config) -> Flask:
     problems.init_app(app)
 
     for blueprint in (
-        health.create_blueprint(ReadinessService(parts.db)),
+        health.create_blueprint(
+            ReadinessService(parts.db, statement_timeout_ms=config.db_statement_timeout_ms)
+        ),
         admin_slots.create_blueprint(parts.slots, cursor_key),
         admin_bookings.create_blueprint(parts.bookings, parts.expiry, parts.audit, cursor_key),
         slots.create_blueprint(parts.slots, cursor_key),

@@ -121,10 +121,19 @@ def statements_of(conn: Connection, *, timeout_ms: int) -> Iterator[None]:
     """Let the statements of the transaction at hand take so long."""
     with conn.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = %s", [timeout_ms])
+    with answered_within(conn, answer_seconds(timeout_ms)):
+        yield
+
+
+@contextmanager
+def answered_within(conn: Connection, seconds: float) -> Iterator[None]:
+    """Wait so long for each answer, where greenlets wait. One that takes longer costs the
+    connection.
+    """
     if not isinstance(conn, PooledConnection):
         yield
         return
-    usual, conn.answer_seconds = conn.answer_seconds, answer_seconds(timeout_ms)
+    usual, conn.answer_seconds = conn.answer_seconds, seconds
     try:
         yield
     finally:

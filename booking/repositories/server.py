@@ -29,6 +29,11 @@ def get_server_state(conn: Connection) -> ServerState:
     return ServerState(*_queries.read_server_state(conn))
 
 
+def commit_nothing(conn: Connection) -> None:
+    """Commit as a booking does, and change nothing. Needs a connection in autocommit."""
+    _queries.commit_nothing(conn)
+
+
 def list_encoding_faults(conn: Connection) -> Sequence[str]:
     """Return why the database cannot hold every name; nothing when it can."""
     fault = find_encoding_fault(conn)

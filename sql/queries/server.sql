@@ -7,3 +7,14 @@ SELECT
     current_setting('fsync')::boolean AS has_fsync,
     current_setting('full_page_writes')::boolean AS has_full_page_writes,
     current_setting('synchronous_commit') <> 'off' AS has_synchronous_commit;
+
+-- name: commit_nothing()#
+-- Commits as a booking does, on disk and on synchronous standbys, and changes nothing: a message
+-- that nobody reads, which locks nothing. It commits within a block, where statement_timeout ends the
+-- wait for a silent standby; that of a statement for its own commit has no end, and holds a session.
+DO $$
+BEGIN
+    PERFORM pg_logical_emit_message(true, 'booking', 'ready');
+    COMMIT;
+END
+$$;

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from booking.db.migrations import migrate
+from tests.conftest import ROOT
 from tests.factories import unique
+from tests.faults.replication import Pair, replicated
 from tests.proxy import TcpProxy, tcp_proxy
 
 
@@ -27,3 +31,11 @@ def database_proxy(database_url: str) -> Iterator[TcpProxy]:
 def proxied_url(database_url: str, database_proxy: TcpProxy) -> str:
     """The address of this worker's database, by way of ``database_proxy``."""
     return make_dsn(database_url, host="127.0.0.1", port=database_proxy.port)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    """A migrated database on two servers, of which the second streams from the first."""
+    with replicated(ROOT / ".local" / f"test-{os.getpid()}-replicated") as servers:
+        migrate(servers.primary.url)
+        yield servers

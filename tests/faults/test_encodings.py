@@ -44,7 +44,7 @@ def test_database_of_another_encoding_is_not_ready(other_encoding: tuple[str, st
     url, encoding = other_encoding
     parts = create_parts(make_config(database_url=url))
     with pytest.raises(NotReady, match=f"{encoding}.*ENCODING 'UTF8'"):
-        ReadinessService(parts.db).check_readiness()
+        ReadinessService(parts.db, statement_timeout_ms=5000).check_readiness()
     parts.pool.close()
 
 

@@ -94,8 +94,8 @@ def test_query_fits_the_schema(conn: PgConnection, file: str, name: str) -> None
     }
     assert sorted(parameters) == sorted(filter(None, header[name].split(", ")))
     with conn.cursor() as cursor:
-        if sql.startswith("CREATE"):
-            # PREPARE takes no command that defines something.
+        if sql.startswith(("CREATE", "DO")):
+            # PREPARE takes no command that defines something, and no block.
             cursor.execute(sql)
             return
         cursor.execute(f"PREPARE probe AS {sql}")

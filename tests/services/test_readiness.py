@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from booking.app import create_parts
+from booking.app import Parts, create_parts
 from booking.errors import NotReady
 from booking.services.readiness import ReadinessService
 from tests.factories import make_config
@@ -14,10 +14,14 @@ from tests.servers import free_port
 from tests.snapshots import query
 
 
+def readiness_of(parts: Parts) -> ReadinessService:
+    return ReadinessService(parts.db, statement_timeout_ms=5000)
+
+
 def _check(url: str) -> None:
     parts = create_parts(make_config(database_url=url))
     try:
-        ReadinessService(parts.db).check_readiness()
+        readiness_of(parts).check_readiness()
     finally:
         parts.pool.close()
 
@@ -76,7 +80,7 @@ def test_database_that_is_not_reached_is_not_ready() -> None:
 def test_database_that_comes_back_is_ready_again(new_database: Callable[..., str]) -> None:
     url = new_database()
     parts = create_parts(make_config(database_url=url))
-    readiness = ReadinessService(parts.db)
+    readiness = readiness_of(parts)
     readiness.check_readiness()
     query(
         url,

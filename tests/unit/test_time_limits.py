@@ -14,6 +14,7 @@ from booking import config as config_module
 from booking.config import PROJECT_ROOT, Config
 from booking.db import connection, migrations
 from booking.db.connection import pool_parameters
+from booking.services import readiness
 from booking.time_limits import commit_seconds, find_disorder, line_seconds
 from tests.factories import make_config
 from tests.servers import LiveServer, free_port
@@ -124,6 +125,7 @@ def test_documented_limits_are_the_real_ones(
         "connect to the database": connection.CONNECT_TIMEOUT_SECONDS,
         "statement": database["statement_timeout"],
         "answer of PostgreSQL": connection.answer_seconds(config.db_statement_timeout_ms),
+        "answer to the commit of `/ready`": readiness.ANSWER_SECONDS,
         "transaction left idle": database["idle_in_transaction_session_timeout"],
         "a database that vanished without a word is given up": connection.UNACKNOWLEDGED_SECONDS,
         "line of a slot": line_seconds(config),

@@ -25,7 +25,8 @@ OPERATIONS: Mapping[str, Operation] = {
         tag=TAG,
         summary="Ask whether bookings can be served",
         description=(
-            "200 while the database is reached, migrated, takes writes and keeps what it commits. "
+            "200 while the database is reached, migrated, answers a commit and keeps what it "
+            "commits. "
             "For a readiness probe or a load balancer: send no bookings here while it is 503."
         ),
         success=one(
