@@ -109,18 +109,20 @@ def create_parts(config: Config) -> Parts:
     )
 
 
-def _is_probe(environ: WSGIEnvironment) -> bool:
-    # With a query it asks for more than a probe does.
-    return environ["PATH_INFO"] in PROBES and not environ.get("QUERY_STRING")
+def _is_exempt(environ: WSGIEnvironment, cors_origins: frozenset[str]) -> bool:
+    """Tell whether a request is never turned away for load."""
+    if environ["PATH_INFO"] in PROBES and not environ.get("QUERY_STRING"):
+        # With a query it asks for more than a probe does.
+        return True
+    # Of a refused preflight a page is told nothing; its request is refused so that it can read it.
+    return cors.is_preflight(environ, cors_origins)
 
 
-def _in_front_of(admission: Admission, config: Config) -> WSGIApplication:
-    """Return what requests pass before they are admitted, the last named first."""
-    application: WSGIApplication = Arrival(admission, max_bytes=parsing.MAX_BODY_BYTES)
-    if config.trusted_proxies:
-        proxies = config.trusted_proxies
-        application = ProxyFix(application, x_for=proxies, x_proto=proxies, x_host=proxies)
-    return application
+def _behind_proxies(application: WSGIApplication, config: Config) -> WSGIApplication:
+    if not config.trusted_proxies:
+        return application
+    proxies = config.trusted_proxies
+    return ProxyFix(application, x_for=proxies, x_proto=proxies, x_host=proxies)
 
 
 def create_app(config: Config) -> Flask:
@@ -128,15 +130,22 @@ def create_app(config: Config) -> Flask:
     app = SynchronousFlask(__name__, static_folder=None)
     # Two slashes are another path, not a spelling of one: unknown, rather than redirected.
     app.url_map.merge_slashes = False
+
+    def refusal(problem: problems.Problem, detail: str) -> WSGIApplication:
+        refuse = problems.refusal(problem, detail, cors_origins=config.cors_origins)
+        return _behind_proxies(refuse, config)
+
     admission = Admission(
         SecurityHeaders(app.wsgi_app),
         in_flight=InFlight(most=config.web_threads, least=2 * config.db_pool_size),
-        is_exempt=_is_probe,
-        refuse=problems.refusal(Overloaded(), cors_origins=config.cors_origins),
+        is_exempt=lambda environ: _is_exempt(environ, config.cors_origins),
+        refuse=refusal(problems.PROBLEMS[Overloaded], Overloaded.detail),
     )
-    # The worker asks it too, before it makes a WSGI request of what would be refused.
+    # The worker asks for both before it makes a WSGI request of what would be refused, or is none.
     app.extensions["admission"] = admission
-    app.wsgi_app = _in_front_of(admission, config)  # type: ignore[assignment,method-assign] # as Flask documents it
+    app.extensions["refusal"] = refusal
+    arrival = Arrival(admission, max_bytes=parsing.MAX_BODY_BYTES)
+    app.wsgi_app = _behind_proxies(arrival, config)  # type: ignore[assignment,method-assign] # as Flask documents it
     parts = create_parts(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)

@@ -23,7 +23,7 @@ from booking.errors import (
     UserSeatLimit,
 )
 from booking.middleware.cors import headers_for
-from booking.middleware.headers import SECURITY_HEADERS
+from booking.middleware.headers import security_headers
 from booking.middleware.request_id import HEADER as REQUEST_ID
 from booking.middleware.request_id import choose_request_id, current_request_id
 
@@ -122,13 +122,14 @@ def problem_body(
     )
 
 
-def refusal(error: DomainError, *, cors_origins: frozenset[str]) -> WSGIApplication:
-    """Return a WSGI application that answers every request with ``error``, without Flask: for
-    whoever refuses more requests than Flask could serve.
+def refusal(problem: Problem, detail: str, *, cors_origins: frozenset[str]) -> WSGIApplication:
+    """Return a WSGI application that answers every request with ``problem``, without Flask: for
+    whoever refuses more requests than Flask could serve, or what is none.
+
+    It reads the method, the path, the scheme and two headers, X-Request-ID and Origin.
     """
-    problem = PROBLEMS[type(error)]
     status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
-    constant_headers = {"Content-Type": PROBLEM_TYPE, **SECURITY_HEADERS}
+    constant_headers = {"Content-Type": PROBLEM_TYPE}
     if problem.retry_after is not None:
         constant_headers["Retry-After"] = str(problem.retry_after)
 
@@ -136,9 +137,10 @@ def refusal(error: DomainError, *, cors_origins: frozenset[str]) -> WSGIApplicat
         request_id = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         # WSGI hands over the path's bytes as Latin-1 (PEP 3333, "Unicode Issues").
         path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        body = problem_body(problem, error.detail, instance=path, request_id=request_id)
+        body = problem_body(problem, detail, instance=path, request_id=request_id)
         headers = {
             **constant_headers,
+            **security_headers(environ),
             "Content-Length": str(len(body)),
             REQUEST_ID: request_id,
             **headers_for(environ.get("HTTP_ORIGIN"), cors_origins),

@@ -19,17 +19,30 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 1.0
 # By the names that WSGI has for them.
-REFUSAL_HEADERS = {"x-request-id": "HTTP_X_REQUEST_ID", "origin": "HTTP_ORIGIN"}
+REFUSAL_HEADERS = {
+    "x-request-id": "HTTP_X_REQUEST_ID",
+    "x-forwarded-proto": "HTTP_X_FORWARDED_PROTO",
+    "origin": "HTTP_ORIGIN",
+    "access-control-request-method": "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
+}
 
 logger = logging.getLogger(__name__)
+
+
+def add_refusal_headers(environ: dict[str, str], headers: Iterable[tuple[str, str]]) -> None:
+    """Put those of ``headers`` that a refusal reads into an environ, as WSGI has them."""
+    for name, value in headers:
+        if variable := REFUSAL_HEADERS.get(name.lower()):
+            before = environ.get(variable)
+            environ[variable] = value if before is None else f"{before},{value}"
 
 
 class Admission:
     """Lets requests into a WSGI application while ``in_flight`` has room, and those that are exempt
     always; the others are for ``refuse``, a WSGI application too.
 
-    ``is_exempt`` and ``refuse`` read no more of an environ than its method, path, query and
-    REFUSAL_HEADERS.
+    ``is_exempt`` and ``refuse`` read no more of an environ than its method, path, query, scheme
+    and REFUSAL_HEADERS.
     """
 
     def __init__(

@@ -5,7 +5,12 @@ Exact origins, no patterns and no cookies: a page sends its bearer token itself.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Flask, Response, request
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, X-Request-ID"
 EXPOSED_HEADERS = "ETag, Idempotency-Replayed, Link, Location, Retry-After, X-Request-ID"
@@ -21,6 +26,15 @@ def headers_for(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
         headers["Access-Control-Allow-Origin"] = origin
         headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     return headers
+
+
+def is_preflight(environ: WSGIEnvironment, origins: frozenset[str]) -> bool:
+    """Tell whether a listed origin's page asks, before a request, whether it may send it."""
+    return (
+        environ["REQUEST_METHOD"] == "OPTIONS"
+        and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        and environ.get("HTTP_ORIGIN") in origins
+    )
 
 
 def init_app(app: Flask, origins: frozenset[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ SECURITY_HEADERS = {
 }
 # Two years, as browsers ask of those who mean it (RFC 6797, section 6.1).
 STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=63072000"}
+_OVER_TLS = SECURITY_HEADERS | STRICT_TRANSPORT
+
+
+def security_headers(environ: WSGIEnvironment) -> Mapping[str, str]:
+    """Return the headers of the answer to a request; behind TLS browsers are told to keep to it."""
+    return _OVER_TLS if environ["wsgi.url_scheme"] == "https" else SECURITY_HEADERS
 
 
 class SecurityHeaders:
@@ -26,9 +32,7 @@ class SecurityHeaders:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        wanted = SECURITY_HEADERS
-        if environ["wsgi.url_scheme"] == "https":
-            wanted = wanted | STRICT_TRANSPORT
+        wanted = security_headers(environ)
 
         def start_hardened(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
             own = {name.lower() for name, _ in headers}

@@ -30,7 +30,7 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
-from booking.middleware.admission import REFUSAL_HEADERS
+from booking.middleware.admission import add_refusal_headers
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.collector import collect_seldom
 from booking.worker.plain import read_plain
@@ -179,11 +179,9 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             "REQUEST_METHOD": method,
             "PATH_INFO": util.unquote_to_wsgi_str(path),
             "QUERY_STRING": query,
+            "wsgi.url_scheme": "http",
         }
-        for name, value in headers:
-            if variable := REFUSAL_HEADERS.get(name.lower()):
-                before = environ.get(variable)
-                environ[variable] = value if before is None else f"{before},{value}"
+        add_refusal_headers(environ, headers)
         return None if self.wsgi.extensions["admission"].is_exempt(environ) else environ
 
     def _serve(self, server_name: Any, request: Any, client: Any, addr: Any) -> None:
@@ -225,7 +223,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         is_configuration = isinstance(error, ConfigurationProblem)
         if request is None and isinstance(error, ParseException) and not is_configuration:
             with suppress(OSError):
-                client.sendall(refuse_unparsed(error, data))
+                client.sendall(refuse_unparsed(error, data, self.wsgi.extensions["refusal"]))
         else:
             self.handle_error(request, client, addr, error)
 

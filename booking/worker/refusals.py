@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,10 @@ from gunicorn.http.errors import (
     UnsupportedTransferCoding,
 )
 
-from booking.controllers.problems import (
-    PROBLEM_TYPE,
-    PROBLEMS,
-    Problem,
-    problem_body,
-    problem_of_status,
-)
+from booking.controllers.problems import PROBLEMS, Problem, problem_of_status
 from booking.errors import IdempotencyKeyInvalid
-from booking.middleware.headers import SECURITY_HEADERS
-from booking.middleware.request_id import HEADER, begin_request
+from booking.middleware.admission import add_refusal_headers
+from booking.middleware.request_id import begin_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -52,53 +46,48 @@ def _status_of(error: ParseException) -> HTTPStatus:
     return HTTPStatus.BAD_REQUEST
 
 
-def refuse_unparsed(error: ParseException, data: bytes) -> bytes:
-    """Log that the parser took no request, and return the whole response to what came as ``data``.
+def refuse_unparsed(
+    error: ParseException, data: bytes, refusal: Callable[[Problem, str], WSGIApplication]
+) -> bytes:
+    """Log that the parser took no request, and return the whole response to what came as ``data``:
+    that of the application which ``refusal`` makes.
 
-    Nothing of it is repeated but its request id, where that is a fit one.
+    Nothing of it is repeated but its request id, where that is a fit one, and a listed origin.
     """
     problem = problem_of_unparsed(error)
-    request_id = begin_request(_request_id_in(data))
+    # The path and the method are in what could not be read.
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.url_scheme": "http"}
+    add_refusal_headers(environ, _headers_in(data))
+    environ["HTTP_X_REQUEST_ID"] = begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
     logger.warning("refused before the application: %s %s", problem.code, type(error).__name__)
-    # The path is in what could not be read.
-    body = problem_body(problem, DETAIL, instance="/", request_id=request_id)
-    headers = {
-        "Content-Type": PROBLEM_TYPE,
-        "Content-Length": str(len(body)),
-        "Date": formatdate(usegmt=True),
-        HEADER: request_id,
-        **SECURITY_HEADERS,
-    }
-    status = f"{problem.status} {HTTPStatus(problem.status).phrase}"
-    return _response(status, headers.items(), body, closes=True)
+    application = refusal(problem, DETAIL)
+    return whole_response(application, environ, closes=True, date=formatdate(usegmt=True))
 
 
-def _request_id_in(data: bytes) -> str:
-    """Return the one request id in the lines that are whole, or ""."""
+def _headers_in(data: bytes) -> list[tuple[str, str]]:
+    """Return the headers in the lines that are whole; none where a line goes on in the next."""
     head, end, _ = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")[1 : None if end else -1]
-    ids = [
-        value.strip(b" \t")
-        for name, _, value in (line.partition(b":") for line in lines)
-        if name.strip(b" \t").lower() == b"x-request-id"
-    ]
-    is_folded = any(line.startswith((b" ", b"\t")) for line in lines)
-    return ids[0].decode("latin-1") if len(ids) == 1 and not is_folded else ""
+    if any(line.startswith((b" ", b"\t")) for line in lines):
+        return []
+    parted = (line.decode("latin-1").partition(":") for line in lines)
+    return [(name.strip(" \t"), value.strip(" \t")) for name, _, value in parted]
 
 
 def whole_response(
-    application: WSGIApplication, environ: WSGIEnvironment, *, closes: bool
+    application: WSGIApplication, environ: WSGIEnvironment, *, closes: bool, date: str | None = None
 ) -> bytes:
-    """Return all that a small WSGI application says; ``closes`` is told to the client."""
+    """Return all that a small WSGI application says; ``closes`` is told to the client, and the
+    ``date`` where one is given: a 5xx needs none (RFC 9110, section 6.6.1).
+    """
     told: list[Any] = []
     body = b"".join(application(environ, lambda *said: told.extend(said)))  # type: ignore[arg-type] # nobody writes by it
     status, headers = told[:2]
-    return _response(status, headers, body, closes=closes)
-
-
-def _response(
-    status: str, headers: Iterable[tuple[str, str]], body: bytes, *, closes: bool
-) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Connection: {'close' if closes else 'keep-alive'}"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Connection: {'close' if closes else 'keep-alive'}",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    if date is not None:
+        lines.append(f"Date: {date}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -17,12 +17,19 @@ from tests.servers import LiveServer
 from tests.sessions import LOCK_SLOT, holding
 from tests.threads import background
 
+ORIGIN = "https://app.example.com"
+
 
 @pytest.fixture
 def full(database_url: str) -> Iterator[LiveServer]:
     """A server whose one place is taken by a booking that waits for its slot."""
     with LiveServer(
-        database_url, WEB_CONCURRENCY=1, WEB_THREADS=1, DB_LOCK_TIMEOUT_MS=20_000
+        database_url,
+        WEB_CONCURRENCY=1,
+        WEB_THREADS=1,
+        DB_LOCK_TIMEOUT_MS=20_000,
+        CORS_ORIGINS=ORIGIN,
+        TRUSTED_PROXIES=2,
     ) as server:
         api = api_over_http(server.base_url)
         slot_id = api.create_slot(total_capacity=5)
@@ -50,6 +57,55 @@ def test_connection_goes_on_after_it_was_turned_away(full: LiveServer) -> None:
             connection.request("GET", "/health")
             alive = connection.getresponse()
             assert (alive.status, alive.read()) == (200, b'{"data":{"status":"ok"},"meta":{}}')
+
+
+def test_refusal_bears_the_headers_of_every_answer(full: LiveServer) -> None:
+    """Of X-Forwarded-Proto the last but one counts, as for a request that is served."""
+    for forwarded, is_secure in (
+        (["https,http"], True),
+        (["http,https"], False),
+        (["https, http, http"], False),
+        (["https"], False),
+        (["https", "http"], True),
+        ([], False),
+    ):
+        # The first two are refused, the one before gunicorn's parser reads it, the other after.
+        for method, path in (("GET", "/api/slots"), ("PUT", "/api/slots"), ("GET", "/health")):
+            headers = _headers_of_answer(full.port, method, path, forwarded)
+            assert headers["Access-Control-Allow-Origin"] == ORIGIN
+            assert ("Strict-Transport-Security" in headers) is is_secure, (forwarded, method)
+
+
+def _headers_of_answer(
+    port: int, method: str, path: str, forwarded: list[str]
+) -> http.client.HTTPMessage:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.putrequest(method, path)
+        connection.putheader("Origin", ORIGIN)
+        for line in forwarded:
+            connection.putheader("X-Forwarded-Proto", line)
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.status == (200 if path == "/health" else 503)
+        return answer.headers
+
+
+def test_preflight_of_a_listed_origin_is_answered(full: LiveServer) -> None:
+    """A browser tells its page of a refused one that the network failed, and not to come again."""
+    asked = {"Access-Control-Request-Method": "POST"}
+    for headers, status in (
+        ({"Origin": ORIGIN, **asked}, 200),
+        ({"Origin": "https://evil.example", **asked}, 503),
+        ({"Origin": ORIGIN}, 503),
+        (asked, 503),
+    ):
+        with closing(http.client.HTTPConnection("127.0.0.1", full.port, timeout=5)) as connection:
+            connection.request("OPTIONS", "/api/bookings", headers=headers)
+            answer = connection.getresponse()
+            assert answer.status == status, headers
+            if status == 200:
+                assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+                assert "POST" in answer.headers["Access-Control-Allow-Methods"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import pytest
 import requests
 
 from booking.controllers.problems import PROBLEM_TYPE
@@ -19,6 +20,7 @@ from tests.security.wire import RawAnswer, exchange, request_bytes
 from tests.servers import LiveServer
 
 Servers = Callable[[str], LiveServer]
+ORIGIN = "https://app.example.com"
 
 # gunicorn.conf.py's limits, each by one more than it takes, and what else its parser refuses.
 REFUSED_BY_THE_PARSER: dict[str, tuple[int, bytes]] = {
@@ -39,6 +41,13 @@ REFUSED_BY_THE_PARSER: dict[str, tuple[int, bytes]] = {
     "two lengths": (400, request_bytes("POST", "/api/bookings", *["Content-Length: 1"] * 2)),
     "unknown coding": (501, request_bytes("POST", "/api/bookings", "Transfer-Encoding: x")),
 }
+
+
+@pytest.fixture(scope="module")
+def proxied_server(worker_database_url: str) -> Iterator[LiveServer]:
+    """gunicorn that believes one proxy and lists an origin."""
+    with LiveServer(worker_database_url, TRUSTED_PROXIES=1, CORS_ORIGINS=ORIGIN) as server:
+        yield server
 
 
 def _is_hardened(answer: RawAnswer) -> None:
@@ -65,6 +74,38 @@ def test_what_the_parser_refuses_is_a_problem_with_every_header(guarded_server: 
         assert set(problem) == PROBLEM_MEMBERS
         assert problem["status"] == status
         assert problem["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_secure", "is_listed"),
+    [
+        (["X-Forwarded-Proto: https", f"Origin: {ORIGIN}"], True, True),
+        (["x-forwarded-proto:http,https", "Origin: https://evil.example"], True, False),
+        (
+            ["X-Forwarded-Proto: https, http", f"Origin: {ORIGIN}", f"Origin: {ORIGIN}"],
+            False,
+            False,
+        ),
+        (["X-Forwarded-Proto: https", "X-Forwarded-Proto: http"], False, False),
+        (["X-Forwarded-Proto: https", " folded"], False, False),
+        ([], False, False),
+    ],
+)
+def test_what_the_parser_refuses_bears_the_headers_of_every_answer(
+    proxied_server: LiveServer, lines: list[str], *, is_secure: bool, is_listed: bool
+) -> None:
+    head = request_bytes("GET", "/health", *lines, "no colon here")
+    answer = exchange(proxied_server.port, head)
+    assert answer.status == 400
+    assert ("strict-transport-security" in answer.headers) is is_secure
+    told = answer.headers.get("access-control-allow-origin")
+    assert told == (ORIGIN if is_listed else None)
+    assert answer.headers["vary"] == "Origin"
+
+
+def test_what_the_parser_refuses_believes_no_proxy_by_default(guarded_server: Servers) -> None:
+    head = request_bytes("GET", "/health", "X-Forwarded-Proto: https", "no colon here")
+    assert "strict-transport-security" not in exchange(guarded_server("json").port, head).headers
 
 
 def test_the_largest_request_that_is_allowed_is_served(guarded_server: Servers) -> None:

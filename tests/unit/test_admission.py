@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from werkzeug.test import Client
 
-from booking.controllers.problems import refusal
+from booking.controllers.problems import PROBLEMS, refusal
 from booking.errors import Overloaded
 from booking.middleware.admission import Admission, RefusalLog
 from booking.middleware.headers import SECURITY_HEADERS
@@ -25,7 +25,7 @@ def full() -> Iterator[Client]:
         lambda _environ, _start: pytest.fail("let in"),
         in_flight=InFlight(most=0, least=0),
         is_exempt=lambda _environ: False,
-        refuse=refusal(Overloaded(), cors_origins=frozenset({ORIGIN})),
+        refuse=refusal(PROBLEMS[Overloaded], Overloaded.detail, cors_origins=frozenset({ORIGIN})),
     )
     yield Client(application)
 
@@ -73,7 +73,7 @@ def test_place_comes_back_from_a_request_that_failed() -> None:
         fail,  # type: ignore[arg-type] # it returns nothing
         in_flight=InFlight(most=1, least=1),
         is_exempt=lambda _environ: False,
-        refuse=refusal(Overloaded(), cors_origins=frozenset()),
+        refuse=refusal(PROBLEMS[Overloaded], Overloaded.detail, cors_origins=frozenset()),
     )
     for _ in range(3):
         with pytest.raises(LookupError):
