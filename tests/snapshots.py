@@ -34,7 +34,7 @@ def query(url: str, statement: str, *parameters: Any) -> list[Any]:
     try:
         conn.autocommit = True
         with conn.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
     finally:
         conn.close()
