@@ -29,8 +29,8 @@ from booking.errors import ConnectionLost, OutcomeUnknown
 MIGRATIONS = PROJECT_ROOT / "sql" / "migrations"
 OLDEST_SERVER_VERSION_NUM = 150_000
 OUTSIDE_TRANSACTION = "-- transaction: none"
-# Any number will do, as long as nothing else in the database uses it.
-LOCK_KEY = 0x626F6F6B696E67
+# Any two numbers will do, as long as nothing else in the database uses them.
+LOCK_SPACE, LOCK_NUMBER = 0x626F6F6B, 0x696E67
 LOCK_POLL_SECONDS = 0.1
 # A change of a table waits no longer than this for those who use it; they would queue up behind it.
 DDL_LOCK_TIMEOUT = "5s"
@@ -164,7 +164,7 @@ def _told(conn: Connection, what: str) -> Iterator[None]:
 
 @contextmanager
 def _migration_lock(conn: Connection, patience: Patience) -> Iterator[None]:
-    while not _queries.try_lock_migrations(conn, key=LOCK_KEY):
+    while not _queries.try_lock_migrations(conn, space=LOCK_SPACE, number=LOCK_NUMBER):
         if patience.is_over():
             raise MigrationInterrupted("another server is migrating")
         time.sleep(LOCK_POLL_SECONDS)
@@ -172,7 +172,7 @@ def _migration_lock(conn: Connection, patience: Patience) -> Iterator[None]:
         yield
     finally:
         if not conn.closed:
-            _queries.unlock_migrations(conn, key=LOCK_KEY)
+            _queries.unlock_migrations(conn, space=LOCK_SPACE, number=LOCK_NUMBER)
 
 
 def _apply_patiently(conn: Connection, migration: Migration, patience: Patience) -> None:

@@ -24,9 +24,7 @@ WITH RECURSIVE wanted AS MATERIALIZED (
         asked.idempotency_key,
         (
             asked.idempotency_key IS NULL
-            OR pg_try_advisory_xact_lock(
-                hashtextextended(asked.idempotency_key, hashtextextended(asked.user_id, 0))
-            )
+            OR pg_try_advisory_xact_lock(key_lock(asked.user_id, asked.idempotency_key))
         )
         AND NOT EXISTS (
             SELECT 1
@@ -289,17 +287,11 @@ ORDER BY asked.ordinal;
 
 -- name: is_key_free(user_id, idempotency_key)$
 -- Whether no transaction under way claims the key. Decides nothing but which refusal is told.
-SELECT
-    pg_try_advisory_xact_lock(
-        hashtextextended(:idempotency_key::text, hashtextextended(:user_id::text, 0))
-    );
+SELECT pg_try_advisory_xact_lock(key_lock(:user_id::text, :idempotency_key::text));
 
 -- name: wait_for_key(user_id, idempotency_key)^
 -- Waits until no transaction under way claims the key, with no lock of a slot held meanwhile.
-SELECT
-    pg_advisory_xact_lock(
-        hashtextextended(:idempotency_key::text, hashtextextended(:user_id::text, 0))
-    );
+SELECT pg_advisory_xact_lock(key_lock(:user_id::text, :idempotency_key::text));
 
 -- name: list_free_hold_places(user_ids, max_active_holds)
 -- For each of these users the places that one more hold of theirs may take, in no order: requests that

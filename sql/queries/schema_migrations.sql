@@ -24,14 +24,15 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- Whether any migration was ever applied here.
 SELECT to_regclass('schema_migrations') IS NOT NULL;
 
--- name: try_lock_migrations(key)$
+-- name: try_lock_migrations(space, number)$
 -- Takes the lock of this session under which migrations run. Polled, never waited for: a session
--- that waits holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn.
-SELECT pg_try_advisory_lock(:key::bigint);
+-- that waits holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn. Of two numbers:
+-- these locks are never those of one number (PostgreSQL, "Advisory Locks"), and keys have those.
+SELECT pg_try_advisory_lock(:space::integer, :number::integer);
 
--- name: unlock_migrations(key)$
+-- name: unlock_migrations(space, number)$
 -- Gives it back; the end of the session would as well.
-SELECT pg_advisory_unlock(:key::bigint);
+SELECT pg_advisory_unlock(:space::integer, :number::integer);
 
 -- name: list_invalid_indexes()
 -- Indexes that CREATE INDEX CONCURRENTLY began and did not end: they are kept and answer nothing.

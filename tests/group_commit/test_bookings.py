@@ -51,7 +51,7 @@ CANCEL_ALL = """
 UPDATE bookings SET status = 'CANCELLED', updated_at = now() WHERE slot_id = %(slot)s;
 UPDATE slots SET remaining_capacity = 10, version = version + 1 WHERE id = %(slot)s
 """
-LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(%s, hashtextextended(%s, 0)))"
+LOCK_KEY = "SELECT pg_advisory_xact_lock(key_lock(%s, %s))"
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_key_in_progress_elsewhere_is_not_waited_for_by_its_neighbours(
     slot_id = new_slot(parts, 10)
     busy = seats(slot_id, idempotency_key="k")
     with session(database_url) as elsewhere:
-        elsewhere.execute(LOCK_KEY, busy.idempotency_key, busy.user_id)
+        elsewhere.execute(LOCK_KEY, busy.user_id, busy.idempotency_key)
         with in_one_group(database_url, parts, slot_id, [seats(slot_id), busy, seats(slot_id)]) as (
             holder,
             futures,
@@ -350,7 +350,7 @@ def test_key_in_progress_elsewhere_for_too_long(database_url: str) -> None:
     parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=100))
     busy = seats(new_slot(parts, 10), idempotency_key="k")
     with session(database_url) as elsewhere:
-        elsewhere.execute(LOCK_KEY, busy.idempotency_key, busy.user_id)
+        elsewhere.execute(LOCK_KEY, busy.user_id, busy.idempotency_key)
         assert isinstance(outcome_of(parts.bookings, busy), IdempotencyInProgress)
     parts.pool.close()
 

@@ -11,7 +11,14 @@ from psycopg2.extensions import parse_dsn
 
 from booking.db import migrations, patience
 from booking.db.connection import SIGN_OF_LIFE_SECONDS, UNACKNOWLEDGED_SECONDS, connect
-from booking.db.migrations import MIGRATIONS, MigrationError, MigrationInterrupted, migrate
+from booking.db.migrations import (
+    LOCK_NUMBER,
+    LOCK_SPACE,
+    MIGRATIONS,
+    MigrationError,
+    MigrationInterrupted,
+    migrate,
+)
 from tests.apps import api_over_http
 from tests.servers import SERVE, LiveServer
 from tests.sessions import Session, holding, terminate, wait_until, waiting_for
@@ -208,7 +215,7 @@ def test_what_is_wrong_with_the_files_is_told_while_another_migrates(
 ) -> None:
     (folder / f"{NAMES[1]}.sql").unlink()
     with (
-        holding(url, "SELECT pg_advisory_lock(%s)", migrations.LOCK_KEY),
+        holding(url, "SELECT pg_advisory_lock(%s, %s)", LOCK_SPACE, LOCK_NUMBER),
         pytest.raises(MigrationError, match=r"not among the files"),
     ):
         migrate(url, folder, patience_seconds=0)
@@ -241,12 +248,12 @@ def test_server_whose_migration_was_interrupted_is_not_ready_until_it_is_done(
 
 
 def test_server_starts_while_another_migrates_and_is_ready_after_it(empty: str) -> None:
-    with holding(empty, "SELECT pg_advisory_lock(%s)", migrations.LOCK_KEY) as other:
+    with holding(empty, "SELECT pg_advisory_lock(%s, %s)", LOCK_SPACE, LOCK_NUMBER) as other:
         server = LiveServer(empty, SERVE, WEB_CONCURRENCY=1)
         api = api_over_http(server.base_url)
         with server.serving(wait_for="/health"):
             assert api.get_readiness().status == 503
-            other.execute("SELECT pg_advisory_unlock(%s)", migrations.LOCK_KEY)
+            other.execute("SELECT pg_advisory_unlock(%s, %s)", LOCK_SPACE, LOCK_NUMBER)
             wait_until(lambda: api.get_readiness().status == 200, "the server to be ready")
 
 

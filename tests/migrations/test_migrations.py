@@ -13,6 +13,8 @@ import pytest
 from booking.config import PROJECT_ROOT
 from booking.db import migrations
 from booking.db.migrations import (
+    LOCK_NUMBER,
+    LOCK_SPACE,
     MIGRATIONS,
     MigrationError,
     MigrationInterrupted,
@@ -160,7 +162,7 @@ def held_lock(empty: str) -> psycopg2.extensions.connection:
     conn = psycopg2.connect(empty)
     conn.autocommit = True
     with conn.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (migrations.LOCK_KEY,))
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_SPACE, LOCK_NUMBER))
     return conn
 
 
