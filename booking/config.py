@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,6 +32,9 @@ MIN_SECRET_CHARACTERS = 4
 DATABASE_VARIABLES = ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 # As a browser sends it: scheme, host and port, lower case, nothing behind (RFC 6454, section 6.2).
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+URI = re.compile(r"postgres(ql)?://")
+# As libpq says it (fe-connect.c), of a URI and of keywords.
+UNKNOWN_PARAMETER = re.compile(r'invalid (?:URI query parameter:|connection option) "(\w{1,50})"')
 PORT = re.compile(r"[1-9][0-9]{0,4}")
 MAX_PORT = 65_535
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -160,15 +164,35 @@ def _read_database_url(env: Env, *, in_production: bool, faults: list[str]) -> s
     if url:
         try:
             parse_dsn(url)
-        except ProgrammingError:
+        except ProgrammingError as error:
             # The driver's message repeats the string, and the password in it.
-            faults.append("DATABASE_URL: not a PostgreSQL connection string")
+            name = _unknown_parameter(url, str(error))
+            faults.append(
+                f'DATABASE_URL: PostgreSQL knows no parameter "{name}"; remove it'
+                if name
+                else "DATABASE_URL: not a PostgreSQL connection string"
+            )
         return url
     if any(os.environ.get(name) for name in DATABASE_VARIABLES):
         return ""
     if in_production:
         faults.append("DATABASE_URL: required with APP_ENV=production (or PGHOST and its kind)")
     return None
+
+
+def _unknown_parameter(url: str, said: str) -> str | None:
+    """Return the name that the driver refused, where it cannot be a part of a password that was
+    written without the escapes it needs.
+    """
+    matched = UNKNOWN_PARAMETER.search(said)
+    if matched is None:
+        return None
+    before, _, after = url.rpartition(matched[1])
+    if URI.match(url):
+        if "@" in after:
+            return None
+        before = before.rpartition("@")[2]
+    return None if "password" in unquote(before).lower() else matched[1]
 
 
 def _read_origins(env: Env, faults: list[str]) -> frozenset[str]:

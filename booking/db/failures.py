@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import psycopg2
@@ -25,6 +26,8 @@ _LOST = {
     errorcodes.DATABASE_DROPPED,
     errorcodes.IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
 }
+# "unsupported startup parameter: options", and since 1.20 "… in options: lock_timeout".
+_REFUSED_BY_PGBOUNCER = re.compile(r"unsupported startup parameter(?:: | in )(\w+)")
 # Every statement is prepared against the migrated schema in a test: what one of them does not find
 # is not there yet, or not any more, in this database.
 _OTHER_SCHEMA = {
@@ -53,8 +56,14 @@ _CLASS_MEANINGS: Mapping[str, Callable[[], DomainError]] = {
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says without the line breaks that libpq puts into it."""
-    return " ".join(str(error).split())
+    """Return what an error says without the line breaks that libpq puts into it, and what to do
+    where a pooler refuses how a connection begins.
+    """
+    text = " ".join(str(error).split())
+    if refused := _REFUSED_BY_PGBOUNCER.search(text):
+        setting = f"ignore_startup_parameters = {refused[1]}"
+        return f"{text} (PgBouncer needs {setting}; see docs/DEPLOYMENT.md)"
+    return text
 
 
 def domain_error(error: psycopg2.Error, conn: Connection) -> DomainError | None:

@@ -154,6 +154,40 @@ def test_setting_is_read(read: Read, name: str, text: str, attribute: str, value
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://booking:planted-password@db/booking?pgbouncer=true",
+        "postgresql://booking:planted-password@db/booking?sslmode=require&pgbouncer=true",
+        "host=db pgbouncer=true password=planted-password",
+    ],
+)
+def test_parameter_that_postgresql_does_not_know_is_named(read: Read, url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(DATABASE_URL=url)
+    [fault] = caught.value.faults
+    assert fault.startswith("DATABASE_URL: ")
+    assert '"pgbouncer"' in fault
+    assert "planted" not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://booking:x?planted=secret@db/booking?a",
+        "postgresql://booking:x/y?planted=secret@db/booking",
+        "postgresql://db/booking?password=x&planted=secret",
+        "postgresql://db/booking?p%61ssword=x&planted=secret",
+        "host=db password=x planted=secret",
+        "host=db password = x@y planted=secret",
+    ],
+)
+def test_what_may_be_part_of_a_password_is_not_named(read: Read, url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read(DATABASE_URL=url)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("APP_ENV", "staging"),
