@@ -179,7 +179,9 @@ class SlotHasBookings(Conflict):
 class CapacityBelowBooked(Conflict):
     """The new capacity is less than the seats that are taken."""
 
-    detail = "More seats are booked or held than the new total_capacity."
+    def __init__(self, booked: int) -> None:
+        super().__init__(f"{booked} seats are booked or held: total_capacity cannot be less.")
+        self.booked = booked
 
 
 class UserSeatLimit(Conflict):

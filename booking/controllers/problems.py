@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from booking import errors
 from booking.controllers.responses import WholeResponse, to_json
 from booking.errors import (
+    CapacityBelowBooked,
     DomainError,
     HoldLimit,
     InvalidInput,
@@ -170,6 +171,8 @@ def _answer_domain_error(error: DomainError) -> Response:
         ]
     if isinstance(error, SlotFull):
         extension["remaining_capacity"] = error.remaining_capacity
+    if isinstance(error, CapacityBelowBooked):
+        extension["booked"] = error.booked
     if isinstance(error, UserSeatLimit):
         extension["max_seats_per_user"] = error.max_seats_per_user
     if isinstance(error, HoldLimit):

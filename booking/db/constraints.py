@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from booking.errors import (
-    CapacityBelowBooked,
-    DomainError,
-    SlotHasBookings,
-)
+from booking.errors import DomainError, SlotHasBookings
 
 DOMAIN_ERRORS: Mapping[str, type[DomainError]] = {
     "bookings_slot_id_fk": SlotHasBookings,
-    "slots_remaining_capacity_ck": CapacityBelowBooked,
 }
 
 # Input is checked before it gets here: one of these is a defect of ours, or somebody at psql.
@@ -51,6 +46,7 @@ INTERNAL = frozenset(
         "slots_duration_minutes_ck",
         "slots_id_pk",
         "slots_max_seats_per_user_ck",
+        "slots_remaining_capacity_ck",
         "slots_specialization_ck",
         "slots_start_time_ck",
         "slots_status_ck",

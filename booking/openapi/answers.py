@@ -83,6 +83,12 @@ class SlotFullProblemOut(ProblemOut):
     remaining_capacity = Integer(0, MAX_CAPACITY)
 
 
+class CapacityBelowBookedProblemOut(ProblemOut):
+    """The error of a capacity that is less than the seats that are taken."""
+
+    booked = Integer(1, MAX_CAPACITY)
+
+
 class UserSeatLimitProblemOut(ProblemOut):
     """The error of a user who asks for more seats of a slot than one user may have."""
 

@@ -108,6 +108,9 @@ DESCRIPTIONS: Mapping[str, str] = {
     ),
     "errors": "Each field that breaks a rule.",
     "SlotFullProblemOut.remaining_capacity": "How many seats are left.",
+    "CapacityBelowBookedProblemOut.booked": (
+        "How many seats are booked or held; the least that `total_capacity` can be."
+    ),
     "UserSeatLimitProblemOut.max_seats_per_user": "How many seats one user may have of the slot.",
     "FieldErrorOut.field": "The name of the field in the body or query.",
     "FieldErrorOut.message": "The rule that it breaks.",

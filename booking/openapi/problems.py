@@ -20,6 +20,7 @@ from booking.controllers.problems import (
 from booking.middleware.authentication import Access
 from booking.openapi import examples
 from booking.openapi.answers import (
+    CapacityBelowBookedProblemOut,
     ProblemOut,
     SlotFullProblemOut,
     UserSeatLimitProblemOut,
@@ -45,7 +46,9 @@ _MEANINGS: Mapping[str, str] = {
     "SLOT_CLOSED": "The slot takes no bookings.",
     "SLOT_STARTED": "The slot has begun.",
     "SLOT_HAS_BOOKINGS": "A booking names the slot, of whatever status: close it instead.",
-    "CAPACITY_BELOW_BOOKED": "More seats are booked or held than the new `total_capacity`.",
+    "CAPACITY_BELOW_BOOKED": (
+        "More seats are booked or held than the new `total_capacity`; `booked` says how many."
+    ),
     "USER_SEAT_LIMIT": "The user would have more seats of the slot than `max_seats_per_user`.",
     "BOOKING_EXPIRED": "The hold lapsed, and its seats are back in the slot.",
     "BOOKING_CANCELLED": "The booking was cancelled before.",
@@ -74,6 +77,7 @@ _FAULT = errors.FieldError(
 _DETAILS: Mapping[str, str] = {
     "VALIDATION_ERROR": errors.InvalidInput([_FAULT]).detail,
     "SLOT_FULL": errors.SlotFull(1).detail,
+    "CAPACITY_BELOW_BOOKED": errors.CapacityBelowBooked(3).detail,
     "USER_SEAT_LIMIT": errors.UserSeatLimit(4).detail,
     "HOLD_LIMIT": errors.HoldLimit(100, seconds_left=42).detail,
     "NOT_READY": errors.DatabaseUnavailable.detail,
@@ -86,6 +90,7 @@ _EXTENSIONS: Mapping[str, tuple[type[Schema], Mapping[str, Any]]] = {
         {"errors": [{"field": _FAULT.field, "message": _FAULT.message}]},
     ),
     "SLOT_FULL": (SlotFullProblemOut, {"remaining_capacity": 1}),
+    "CAPACITY_BELOW_BOOKED": (CapacityBelowBookedProblemOut, {"booked": 3}),
     "USER_SEAT_LIMIT": (UserSeatLimitProblemOut, {"max_seats_per_user": 4}),
 }
 

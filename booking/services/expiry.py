@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from booking.db.connection import Connection
 from booking.db.database import Database
-from booking.errors import CapacityBelowBooked, StatementRejected
+from booking.errors import StatementRejected
 from booking.repositories import holds, slots
 from booking.repositories.holds import Batch, Expired
 
@@ -22,9 +22,6 @@ SWEPT_HOLDS_PER_BATCH = 25
 # A booking keeps its slot for about so long. A slot that is locked whenever it is tried has a rush.
 RETRY_SECONDS = 0.005
 MAX_RETRIES = 3
-
-# What the seats of a slot say that were changed by hand, or by a defect: they would not fit in it.
-_DAMAGE = (CapacityBelowBooked, StatementRejected)
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ class ExpiryService:
 
         try:
             return self._db.transact(work)
-        except _DAMAGE as error:
+        except StatementRejected as error:
             return _leave(slot_id, error)
 
     def expire_unlocked_holds_of_slot(self, slot_id: str) -> Expired:
@@ -105,7 +102,7 @@ class ExpiryService:
     def _expire_batch(self, slot_ids: Sequence[str], max_holds: int) -> Batch:
         try:
             return self._db.write(lambda conn: holds.expire_holds(conn, slot_ids, max_holds))
-        except _DAMAGE as error:
+        except StatementRejected as error:
             if len(slot_ids) == 1:
                 return Batch(_leave(slot_ids[0], error))
         return sum((self._expire_batch([slot_id], max_holds) for slot_id in slot_ids), Batch())

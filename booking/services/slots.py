@@ -11,7 +11,13 @@ from typing import TypedDict, cast
 from booking.db.connection import Connection
 from booking.db.database import Database
 from booking.db.transaction import Isolation
-from booking.errors import InvalidInput, SlotNotFound, Unavailable, VersionMismatch
+from booking.errors import (
+    CapacityBelowBooked,
+    InvalidInput,
+    SlotNotFound,
+    Unavailable,
+    VersionMismatch,
+)
 from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 from booking.repositories import holds, slots
 from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
@@ -112,7 +118,10 @@ class SlotService:
                 raise InvalidInput.of("start_time", IN_THE_FUTURE)
             while holds.lock_lapsed_holds(conn, slot_id, MAX_HOLDS_PER_BATCH):
                 holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH)
-            slot, _ = slots.get_slot(conn, slot_id)
+            slot = slots.lock_slot(conn, slot_id)
+            booked = slot.total_capacity - slot.remaining_capacity
+            if changes.get("total_capacity", booked) < booked:
+                raise CapacityBelowBooked(booked)
             changed = replace(slot, **cast(dict[str, object], changes))  # type: ignore[arg-type] # checked by SlotChanges
             return slot if changed == slot else slots.update_slot(conn, changed)
 

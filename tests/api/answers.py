@@ -20,6 +20,7 @@ PROBLEM_MEMBERS = {
 EXTENSIONS = {
     "VALIDATION_ERROR": {"errors"},
     "SLOT_FULL": {"remaining_capacity"},
+    "CAPACITY_BELOW_BOOKED": {"booked"},
     "USER_SEAT_LIMIT": {"max_seats_per_user"},
 }
 

@@ -217,8 +217,20 @@ def test_capacity_stays_at_what_is_booked_or_held(
     response = client.patch(
         f"{SLOTS}/{slot['id']}", json={"total_capacity": 3, "doctor_name": "Dr. Half"}
     )
-    problem_of(response, 409, "CAPACITY_BELOW_BOOKED")
+    assert problem_of(response, 409, "CAPACITY_BELOW_BOOKED")["booked"] == 4
     assert data_of(client.get(f"{SLOTS}/{slot['id']}")) == before
+
+
+def test_lapsed_holds_are_not_among_the_seats_that_are_told_as_booked(
+    client: FlaskClient, new_slot: Maker, new_booking: Maker, lapse: Callable[[str], None]
+) -> None:
+    slot = new_slot(total_capacity=10)
+    new_booking(slot["id"], num_seats=3)
+    lapse(new_booking(slot["id"], num_seats=5, hold=True)["id"])
+    response = client.patch(f"{SLOTS}/{slot['id']}", json={"total_capacity": 2})
+    problem = problem_of(response, 409, "CAPACITY_BELOW_BOOKED")
+    assert (problem["booked"], problem["retryable"]) == (3, False)
+    assert "3" in problem["detail"]
 
 
 def test_seats_that_returned_may_be_taken_from_the_capacity(

@@ -36,6 +36,7 @@ def test_capacity_lowered_below_a_booking_under_way(api: Api, database_url: str)
 
     assert booking.status == 201
     assert (change.status, change.code) == (409, "CAPACITY_BELOW_BOOKED")
+    assert change.body["booked"] == 4
     assert read_slot(database_url, slot_id) == SlotRow(total=10, remaining=6, version=2)
 
 

@@ -14,7 +14,6 @@ import pytest
 from booking.app import Parts, create_parts
 from booking.errors import (
     Busy,
-    CapacityBelowBooked,
     HoldLimit,
     IdempotencyKeyReused,
     LockTimeout,
@@ -209,22 +208,15 @@ def test_seats_that_others_took_meanwhile_are_not_sold_again(
     assert read_slot(database_url, slots[1]) == SlotRow(total=1, remaining=0, version=2)
 
 
-OUT_OF_BOUNDS = (
-    "RAISE EXCEPTION 'failpoint' USING ERRCODE = 'check_violation', "
-    "CONSTRAINT = 'slots_remaining_capacity_ck';"
-)
-
-
 @pytest.mark.parametrize(
     ("action", "refusal"),
     [
         (raise_sqlstate("23514"), StatementRejected),
-        (OUT_OF_BOUNDS, CapacityBelowBooked),
         (raise_sqlstate("55P03"), LockTimeout),
         (raise_sqlstate("40P01"), TransactionConflict),
         (raise_sqlstate("57014"), Busy),
     ],
-    ids=["defect", "damaged slot", "lock timeout", "deadlock", "statement timeout"],
+    ids=["defect", "lock timeout", "deadlock", "statement timeout"],
 )
 def test_fault_of_one_is_its_own(
     parts: Parts, lane: Lanes, database_url: str, action: str, refusal: type[Exception]

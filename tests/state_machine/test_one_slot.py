@@ -231,6 +231,7 @@ class OneSlot(RuleBasedStateMachine):
             assert (answer.status, answer.code) == (412, "VERSION_MISMATCH")
         elif total_capacity is not None and total_capacity < self.model.taken:
             assert (answer.status, answer.code) == (409, "CAPACITY_BELOW_BOOKED")
+            assert answer.body["booked"] == self.model.taken
         else:
             self.note_change(fields)
             self.assert_slot_shown(answer.data)

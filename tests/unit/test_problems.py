@@ -104,6 +104,7 @@ def test_every_error_says_something_in_one_line(kind: Kind) -> None:
     needs: dict[Kind, Callable[[], DomainError]] = {
         errors.InvalidInput: lambda: errors.InvalidInput.of("num_seats", "Must be whole."),
         errors.SlotFull: lambda: errors.SlotFull(3),
+        errors.CapacityBelowBooked: lambda: errors.CapacityBelowBooked(3),
         errors.UserSeatLimit: lambda: errors.UserSeatLimit(3),
         errors.HoldLimit: lambda: errors.HoldLimit(3, seconds_left=1),
         errors.NotReady: lambda: errors.NotReady("migrations pending"),
