@@ -79,6 +79,10 @@ class Breakpoint:
         self._keeper = keeper
         self._key = key
 
+    def stopped(self) -> set[int]:
+        """Return the backends that have stopped by now, and those that wait for them."""
+        return self._keeper.waiters()
+
     def wait_for_stop(self, count: int = 1) -> set[int]:
         """Wait until so many backends have stopped, or wait for one that has; return their ids."""
         return self._keeper.wait_for_waiters(count)

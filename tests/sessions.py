@@ -55,13 +55,17 @@ class Session:
         self._conn.rollback()
         self._conn.close()
 
+    def waiters(self) -> set[int]:
+        """Return the backends that wait for this one by now, or for one that does."""
+        return waiting_for(self._url, self.pid)
+
     def wait_for_waiters(self, count: int = 1) -> set[int]:
         """Wait until so many backends wait for this one, or for one that does; return their ids."""
         waiting: set[int] = set()
 
         def enough() -> bool:
             waiting.clear()
-            waiting.update(waiting_for(self._url, self.pid))
+            waiting.update(self.waiters())
             return len(waiting) >= count
 
         wait_until(enough, f"{count} to wait for {self.pid}")
@@ -73,11 +77,11 @@ class Session:
         Raises AssertionError when somebody comes to wait for this session meanwhile; its locks are
         given up then.
         """
-        waited_before = waiting_for(self._url, self.pid)
+        waited_before = self.waiters()
         with ThreadPoolExecutor(1) as executor:
             future = executor.submit(work)
             while not future.done():
-                if waiting_for(self._url, self.pid) - waited_before and not future.done():
+                if self.waiters() - waited_before and not future.done():
                     self.execute("SELECT pg_advisory_unlock_all()")
                     self.rollback()
                     raise AssertionError(f"waits for a lock of {self.pid}")

@@ -118,9 +118,15 @@ def list_free_hold_places(
     )
 
 
-def sum_seats_of_users(conn: Connection, slot_id: str, user_ids: Sequence[str]) -> dict[str, int]:
-    """Return how many seats of the slot each user has, lapsed holds left out."""
-    return dict(_queries.sum_seats_of_users(conn, slot_id=slot_id, user_ids=list(user_ids)))
+def sum_seats_of_users(
+    conn: Connection, slot_id: str, user_ids: Sequence[str]
+) -> tuple[dict[str, int], list[str]]:
+    """Return how many seats of the slot each user has, those of lapsed holds that were not failed
+    included, and the ids of these holds.
+    """
+    rows = list(_queries.sum_seats_of_users(conn, slot_id=slot_id, user_ids=list(user_ids)))
+    seats = {user_id: num_seats for user_id, num_seats, _ in rows}
+    return seats, [booking_id for *_, lapsed_ids in rows for booking_id in lapsed_ids]
 
 
 def list_pending_holds(conn: Connection, user_id: str) -> Sequence[PendingHold]:

@@ -17,7 +17,7 @@ from booking.errors import (
     UserSeatLimit,
 )
 from booking.models import Bookability, Booking, SeatRequest, SlotStatus
-from booking.repositories import bookings, slots
+from booking.repositories import bookings, holds, slots
 from booking.repositories.bookings import FoundBooking, NewBooking
 from booking.services.expiry import ExpiryService
 from booking.services.shared_commit import SharedCommit
@@ -149,13 +149,20 @@ class GroupBooking:
         """Book after the users' seats were added up under the slot's lock.
 
         The sum is a statement of its own: one that had waited for the lock itself would not see
-        what those before it booked.
+        what those before it booked. It counts what is stored. The users' lapsed holds are failed
+        first, and waited for: one whose confirmation ran in time counts on. Whoever has one of them
+        locked has the slot locked too or, confirming it, needs no slot: nobody waits in a circle.
         """
         slot = slots.lock_slot(conn, slot_id)
         limit = slot.max_seats_per_user
         _, bearers = bookings.explain_refusals(conn, slot_id, _keys(new), most_seats=0)
         users = sorted({booking.user_id for booking in new.values()})
-        taken = bookings.sum_seats_of_users(conn, slot_id, users)
+        taken, lapsed = bookings.sum_seats_of_users(conn, slot_id, users)
+        if lapsed:
+            holds.lock_lapsed_holds(conn, slot_id, len(lapsed), lapsed)
+            holds.expire_holds(conn, [slot_id], len(lapsed), lapsed)
+            slot = slots.lock_slot(conn, slot_id)
+            taken, _ = bookings.sum_seats_of_users(conn, slot_id, users)
         seats_left = slot.remaining_capacity
         within: dict[int, NewBooking] = {}
         answers: dict[int, Answer] = {}

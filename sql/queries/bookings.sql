@@ -314,16 +314,18 @@ WHERE place.number <> all(held.places)
 GROUP BY holder.user_id;
 
 -- name: sum_seats_of_users(slot_id, user_ids)
--- The seats of a slot that each of these users has, booked or held. Exact where the slot is locked.
+-- The seats of a slot that each of these users has, booked or held, as they are stored, and which of
+-- them are holds that have lapsed: such a one counts until it is failed, for its confirmation may have
+-- run in time and not have committed yet. Exact where the slot is locked.
 SELECT
     user_id,
-    sum(num_seats)::integer AS seats
+    sum(num_seats)::integer AS seats,
+    coalesce(array_agg(id::text) FILTER (WHERE is_unswept), '{}') AS lapsed_ids
 FROM current_bookings
 WHERE
     slot_id = :slot_id::uuid
     AND user_id = any(:user_ids::text[])
     AND stored_status IN ('PENDING', 'CONFIRMED')
-    AND NOT is_unswept
 GROUP BY user_id;
 
 -- name: list_pending_holds(user_id)

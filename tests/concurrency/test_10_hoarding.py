@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
 
-from tests.apps import Api, running_app
+from tests.apps import Answer, Api, running_app
 from tests.concurrency.races import queue_for_slot
 from tests.factories import unique
-from tests.rows import read_slot, read_statuses
+from tests.failpoints import Breakpoint, breakpoint_at
+from tests.rows import has_passed, read_history, read_slot, read_statuses
+from tests.sessions import terminate, wait_until, waiting_for
 from tests.snapshots import query
-from tests.threads import at_once
+from tests.threads import at_once, background, result
 
 HOLDS = 3
+# A hold must live until it is confirmed. Where a busy machine takes longer, a longer life is tried.
+HOLD_LIVES_SECONDS = (0.4, 2, 10)
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A confirmation of a hold, stopped before its commit."""
+
+    api: Api
+    slot: str
+    user: str
+    held: str
+    answer: Future[Answer]
+    stop: Breakpoint
+
+
+StartApi = Callable[..., Api]
+Confirming = Callable[..., AbstractContextManager[Confirmation]]
 
 
 @pytest.fixture
@@ -97,6 +120,84 @@ def test_one_key_at_once_on_a_limited_slot_is_one_booking(api: Api, database_url
     assert {answer.status for answer in answers} == {201}
     assert len({answer.data["id"] for answer in answers}) == 1
     assert sorted(answer.is_replay for answer in answers) == [False] + [True] * 5
+
+
+@pytest.fixture
+def confirming(start_api: StartApi, database_url: str) -> Confirming:
+    """Stops confirmations that ran in time before their commit, until their holds have lapsed."""
+
+    @contextmanager
+    def stopped(*, total_capacity: int, num_seats: int) -> Iterator[Confirmation]:
+        for seconds in HOLD_LIVES_SECONDS:
+            api = start_api(hold_ttl_seconds=seconds)
+            slot = api.create_slot(total_capacity=total_capacity, max_seats_per_user=2)
+            user = unique("hoarder")
+            held = api.make_booking(slot, user_id=user, num_seats=num_seats, hold=True)
+            at_it = f"NEW.id = '{held}' AND NEW.status = 'CONFIRMED'"
+            with (
+                background() as start,
+                breakpoint_at(database_url, "bookings", event="UPDATE", when=at_it) as stop,
+            ):
+                confirmed: Future[Answer] = start(partial(api.confirm, held))
+                if is_stopped(confirmed, stop):
+                    wait_until(partial(has_passed, database_url, held), "the expiry")
+                    yield Confirmation(api, slot, user, held, confirmed, stop)
+                    return
+        pytest.fail("no hold lived until its confirmation")
+
+    return stopped
+
+
+def is_stopped(confirmed: Future[Answer], stop: Breakpoint) -> bool:
+    """Wait until a confirmation has stopped, or is refused; tell which."""
+    wait_until(lambda: confirmed.done() or bool(stop.stopped()), "the confirmation")
+    return not confirmed.done()
+
+
+def book_behind(url: str, confirmation: Confirmation, end: Callable[[int], None]) -> Answer:
+    """Book two seats for the user of a confirmation under way, and end that once it is waited for,
+    where it is; return what the booking was answered.
+    """
+    [pid] = confirmation.stop.stopped()
+    with background() as start:
+        booked: Future[Answer] = start(
+            partial(
+                confirmation.api.book, confirmation.slot, user_id=confirmation.user, num_seats=2
+            )
+        )
+        wait_until(lambda: booked.done() or bool(waiting_for(url, pid)), "the booking")
+        end(pid)
+        return result(booked)
+
+
+@pytest.mark.parametrize("num_seats", [1, 2])
+def test_hold_whose_confirmation_is_under_way_when_it_lapses_counts(
+    confirming: Confirming, database_url: str, num_seats: int
+) -> None:
+    with confirming(total_capacity=50, num_seats=num_seats) as confirmation:
+        booked = book_behind(database_url, confirmation, lambda _: confirmation.stop.release())
+        confirmed = result(confirmation.answer)
+
+    assert (confirmed.code, booked.code) == (None, "USER_SEAT_LIMIT")
+    assert read_statuses(database_url, confirmation.slot) == {confirmation.held: "CONFIRMED"}
+    assert read_slot(database_url, confirmation.slot).remaining == 50 - num_seats
+
+
+@pytest.mark.parametrize("total_capacity", [50, 2])
+def test_hold_whose_confirmation_is_lost_when_it_has_lapsed_does_not_count(
+    confirming: Confirming, database_url: str, total_capacity: int
+) -> None:
+    with confirming(total_capacity=total_capacity, num_seats=2) as confirmation:
+        booked = book_behind(database_url, confirmation, partial(terminate, database_url))
+        confirmed = result(confirmation.answer)
+
+    assert (confirmed.code, booked.code) == ("OUTCOME_UNKNOWN", None)
+    assert read_statuses(database_url, confirmation.slot) == {
+        confirmation.held: "FAILED",
+        booked.data["id"]: "CONFIRMED",
+    }
+    assert read_history(database_url, confirmation.held) == ["HELD", "EXPIRED"]
+    assert read_slot(database_url, confirmation.slot).remaining == total_capacity - 2
 
 
 def pending_holds(url: str, user: str) -> int:

@@ -377,14 +377,21 @@ def test_seats_and_holds_of_a_user_are_those_of_the_plainest_query(
     seeded: tuple[PgConnection, random.Random],
 ) -> None:
     conn, _ = seeded
-    shown = _rows(conn, f"SELECT slot_id, user_id, num_seats, shown FROM ({BOOKINGS}) AS b")
-    users = sorted({row[1] for row in shown})
-    for slot_id in {row[0] for row in shown}:
-        seats = Counter[str]()
-        for slot, user_id, num_seats, status in shown:
-            if slot == slot_id and status in {"PENDING", "CONFIRMED"}:
+    stored = _rows(
+        conn,
+        "SELECT slot_id, user_id, num_seats, id::text, "
+        "status = 'PENDING' AND expires_at <= now() FROM bookings "
+        "WHERE status IN ('PENDING', 'CONFIRMED')",
+    )
+    users = sorted({row[1] for row in stored})
+    for slot_id in {row[0] for row in stored}:
+        seats, lapsed = Counter[str](), set[str]()
+        for slot, user_id, num_seats, booking_id, has_lapsed in stored:
+            if slot == slot_id:
                 seats[user_id] += num_seats
-        assert bookings.sum_seats_of_users(conn, slot_id, users) == seats
+                lapsed |= {booking_id} if has_lapsed else set()
+        counted, lapsed_ids = bookings.sum_seats_of_users(conn, slot_id, users)
+        assert (counted, set(lapsed_ids), len(lapsed_ids)) == (seats, lapsed, len(lapsed))
     unswept = "status = 'PENDING' AND user_id = %s ORDER BY slot_id, id"
     for user_id in users:
         expected = _rows(
