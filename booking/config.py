@@ -112,7 +112,7 @@ class Config:
         in_production = app_env == AppEnv.PRODUCTION
         auth = _read_auth(env, in_production=in_production, faults=faults)
         host = env.str("HOST", "") or ("0.0.0.0" if in_production else "127.0.0.1")  # noqa: S104 (a container is reached from outside)
-        if auth.mode == AuthMode.OPEN and not _is_loopback(host):
+        if auth.mode == AuthMode.OPEN and not is_loopback(host):
             faults.append("HOST: AUTH_MODE=open listens on loopback alone; use 127.0.0.1 or jwt")
         config = cls(
             app_env=AppEnv(app_env or AppEnv.DEVELOPMENT),
@@ -285,7 +285,8 @@ def _algorithm_of(key: Any) -> str | None:
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address, of IPv6 in brackets or without, leads to this machine."""
     if host == "localhost":
         return True
     try:

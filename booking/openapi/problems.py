@@ -37,7 +37,10 @@ _MEANINGS: Mapping[str, str] = {
     ),
     "IDEMPOTENCY_KEY_INVALID": "`Idempotency-Key` is not 1 to 255 visible ASCII characters.",
     "UNAUTHENTICATED": "There is no token, or it is malformed, expired or forged.",
-    "FORBIDDEN": "The token is good, but its user may not do this.",
+    "FORBIDDEN": (
+        "The token is good, but its user may not do this. Where none are asked for: not by that "
+        "`Host`, or not from that page."
+    ),
     "SLOT_NOT_FOUND": "There is no such slot.",
     "BOOKING_NOT_FOUND": "There is no such booking, or it is another user's.",
     "NOT_FOUND": "There is no such path.",

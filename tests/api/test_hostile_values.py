@@ -238,8 +238,10 @@ def test_header_with_any_byte_is_never_a_defect(
     texts += ["x" * 8000, "\xed\xa0\x80", "a,b,,c", "; ;=;", '"' * 100, "W/" * 100, "\\" * 99]
     for text in texts:
         booked = client.post("/api/bookings", json=booking_body(slot["id"]), headers={header: text})
-        assert booked.status_code in {201, 400, 415, 404}, (text, booked.get_data(as_text=True))
+        # A Host that is not loopback's is forbidden without tokens.
+        statuses = {403} if header == "Host" else {201, 400, 415, 404}
+        assert booked.status_code in statuses, (text, booked.get_data(as_text=True))
         changed = client.patch(
             f"/api/admin/slots/{slot['id']}", json={"status": "OPEN"}, headers={header: text}
         )
-        assert changed.status_code in {200, 400, 412, 415}, text
+        assert changed.status_code in statuses | {200, 412}, text

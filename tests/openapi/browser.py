@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,14 @@ def require_chromium() -> tuple[str, str]:
 
 
 @contextmanager
-def browser(directory: Path, *, width: int, height: int, is_mobile: bool) -> Iterator[Chrome]:
+def browser(
+    directory: Path, *, width: int, height: int, is_mobile: bool, flags: Sequence[str] = ()
+) -> Iterator[Chrome]:
     """Run a browser with a new profile in ``directory`` and a page of this size."""
     chromium, driver = require_chromium()
     options = ChromeOptions()
     options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={directory}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={directory}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = Chrome(options=options, service=Service(driver))
