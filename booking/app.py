@@ -122,7 +122,14 @@ def _behind_proxies(application: WSGIApplication, config: Config) -> WSGIApplica
     if not config.trusted_proxies:
         return application
     proxies = config.trusted_proxies
-    return ProxyFix(application, x_for=proxies, x_proto=proxies, x_host=proxies)
+    return ProxyFix(
+        application,
+        x_for=proxies,
+        x_proto=proxies,
+        x_host=proxies,
+        x_port=proxies,
+        x_prefix=proxies,
+    )
 
 
 def create_app(config: Config) -> Flask:

@@ -15,7 +15,7 @@ from booking.controllers.parsing import (
     read_path_id,
     read_query,
 )
-from booking.controllers.responses import data_response
+from booking.controllers.responses import data_response, public_path
 from booking.errors import BookingNotFound
 from booking.middleware.authentication import Access, allow, current_caller
 from booking.models import Booking, BookingPosition, SeatRequest
@@ -49,7 +49,8 @@ def create_blueprint(bookings: BookingService, cursor_key: CursorKey) -> Bluepri
         fields = load(_create, body, required=required_of(caller))
         user_id = fields.pop("user_id", caller.user_id)
         booked = bookings.book_seats(SeatRequest(user_id=user_id, idempotency_key=key, **fields))
-        headers = {"Location": f"{blueprint.url_prefix}/{booked.booking.id}"}
+        path = f"{blueprint.url_prefix}/{booked.booking.id}"
+        headers = {"Location": public_path(request.root_path, path)}
         if booked.is_replay:
             headers["Idempotency-Replayed"] = "true"
         return data_response(_booking_out.dump(booked.booking), status=201, headers=headers)

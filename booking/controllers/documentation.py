@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Blueprint, Response, request
 
 from booking.controllers.parsing import read_query
-from booking.controllers.responses import JSON_TYPE
+from booking.controllers.responses import JSON_TYPE, public_path
 from booking.middleware.authentication import Access, allow
 from booking.schemas.paging import NoQuery
 
@@ -29,6 +29,8 @@ _PAGE_FILES = {
         "text/javascript",
     ),
 }
+# Of the server that serves the document, as it stands in it.
+_SERVER = b'"url": "%s"'
 _NAMES = ",".join(f'"{name}"' for name in _PAGE_FILES)
 
 _no_query = NoQuery()
@@ -43,7 +45,7 @@ def create_blueprint(write_document: Callable[[], str]) -> Blueprint:
     @allow(Access.ALL)
     def get_document() -> Response:
         read_query(_no_query)
-        return _revalidated(read_document(), JSON_TYPE)
+        return _revalidated(_at(request.root_path, read_document()), JSON_TYPE)
 
     @blueprint.get("/docs")
     @allow(Access.ALL)
@@ -61,6 +63,14 @@ def create_blueprint(write_document: Callable[[], str]) -> Blueprint:
         return _revalidated(_read(path), media_type)
 
     return blueprint
+
+
+def _at(prefix: str, document: bytes) -> bytes:
+    """Return the document with the address of the server behind a proxy's prefix."""
+    if not prefix:
+        return document
+    server = public_path(prefix, "") or "/"
+    return document.replace(_SERVER % b"/", _SERVER % server.encode(), 1)
 
 
 @cache

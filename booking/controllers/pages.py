@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Response, request
 from itsdangerous import BadData, URLSafeSerializer
 from marshmallow import Schema
 
-from booking.controllers.responses import data_response
+from booking.controllers.responses import data_response, public_path
 from booking.errors import InvalidInput
 from booking.models import BookingPosition, SlotPosition
 from booking.services.paging import Page
@@ -82,7 +82,7 @@ def page_response(
         next_cursor = cursors.write(parts_of(page.next_position))
         query = urlencode({**request.args.to_dict(), "cursor": next_cursor})
         # request.base_url would decode a host in Punycode into what no header can carry.
-        address = f"{request.scheme}://{request.host}{quote(request.path)}"
+        address = f"{request.scheme}://{request.host}{public_path(request.root_path, request.path)}"
         headers["Link"] = f'<{address}?{query}>; rel="next"'
     return data_response(
         schema.dump(page.rows, many=True),

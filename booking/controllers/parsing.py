@@ -18,6 +18,7 @@ from booking.errors import (
     IdempotencyKeyInvalid,
     InvalidInput,
     MalformedRequest,
+    VersionMismatch,
 )
 from booking.schemas.fields import parse_uuid
 from booking.schemas.loading import load
@@ -104,19 +105,30 @@ def read_if_match() -> Callable[[int], bool] | None:
     """Return the condition that ``If-Match`` sets on a version, None without one.
 
     Compared strongly (RFC 9110, sections 8.8.3.2 and 13.1.1): a weak tag matches nothing, nor does
-    what is no tag.
+    what is no tag. The condition raises VersionMismatch itself where a weak tag alone names the
+    version: there nothing has changed but the tag, on its way through a proxy.
     """
     sent = request.headers.get("If-Match")
     if sent is None:
         return None
     if sent.strip() == "*":
         return lambda _version: True
-    tags = {
-        match[2]
-        for match in map(_ENTITY_TAG.fullmatch, _split_tags(sent))
-        if match and not match[1]
-    }
-    return lambda version: str(version) in tags
+    strong: set[str] = set()
+    weak: set[str] = set()
+    for match in filter(None, map(_ENTITY_TAG.fullmatch, _split_tags(sent))):
+        (weak if match[1] else strong).add(match[2])
+
+    def is_expected(version: int) -> bool:
+        if str(version) in weak - strong:
+            raise VersionMismatch(
+                "The slot has not changed: If-Match names its version by the weak tag"
+                f' W/"{version}", which matches nothing (RFC 9110, section 13.1.1). A proxy that'
+                f' compresses answers makes their tags weak. Send "{version}", the slot\'s version'
+                " in quotes."
+            )
+        return str(version) in strong
+
+    return is_expected
 
 
 def _read_bytes() -> bytes:

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from booking import errors
-from booking.controllers.responses import WholeResponse, to_json
+from booking.controllers.responses import WholeResponse, public_path, to_json
 from booking.errors import (
     CapacityBelowBooked,
     DomainError,
@@ -107,14 +106,14 @@ def problem_of_status(status: int) -> Problem:
 def problem_body(
     problem: Problem, detail: str, *, instance: str, request_id: str, **extension: Any
 ) -> bytes:
-    """Return a problem document, ``instance`` being the path that was asked for."""
+    """Return a problem document, ``instance`` being the path that was asked for, encoded."""
     return to_json(
         {
             "type": TYPE_PREFIX + problem.code.lower().replace("_", "-"),
             "title": problem.title,
             "status": problem.status,
             "detail": detail,
-            "instance": quote(instance),
+            "instance": instance,
             "code": problem.code,
             "request_id": request_id,
             "retryable": problem.retry_after is not None,
@@ -137,8 +136,12 @@ def refusal(problem: Problem, detail: str, *, cors_origins: frozenset[str]) -> W
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request_id = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
         # WSGI hands over the path's bytes as Latin-1 (PEP 3333, "Unicode Issues").
-        path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
-        body = problem_body(problem, detail, instance=path, request_id=request_id)
+        prefix, path = (
+            environ.get(name, "").encode("latin-1").decode(errors="replace")
+            for name in ("SCRIPT_NAME", "PATH_INFO")
+        )
+        instance = public_path(prefix, path)
+        body = problem_body(problem, detail, instance=instance, request_id=request_id)
         headers = {
             **constant_headers,
             **security_headers(environ),
@@ -206,7 +209,7 @@ def _respond(
     body = problem_body(
         problem,
         detail,
-        instance=request.path,
+        instance=public_path(request.root_path, request.path),
         request_id=current_request_id(),
         **extension,
     )

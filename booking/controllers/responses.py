@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 from flask import Response
@@ -28,6 +29,14 @@ class WholeResponse(Response):
 def to_json(value: Any) -> bytes:
     """Return UTF-8 JSON; aware times become RFC 3339 in UTC with a Z."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+
+def public_path(prefix: str, path: str) -> str:
+    """Return a path of this application as its clients ask for it, percent-encoded: behind the
+    ``prefix`` that a proxy took off, which comes from outside and names no host for that.
+    """
+    prefix = prefix.strip("/")
+    return (f"/{quote(prefix, safe='/%')}" if prefix else "") + quote(path)
 
 
 def data_response(

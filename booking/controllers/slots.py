@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from booking.controllers.pages import Cursors, page_response, read_position, write_position
 from booking.controllers.parsing import read_path_id, read_query
-from booking.controllers.responses import data_response
+from booking.controllers.responses import data_response, public_path
 from booking.errors import SlotNotFound
 from booking.middleware.authentication import Access, allow
 from booking.models import Slot, SlotFilter, SlotPosition
@@ -52,5 +52,5 @@ def slot_response(slot: Slot, *, status: int = 200, location: str | None = None)
     """Return one slot, with its version as ``ETag``."""
     headers = {"ETag": f'"{slot.version}"'}
     if location:
-        headers["Location"] = location
+        headers["Location"] = public_path(request.root_path, location)
     return data_response(_slot_out.dump(slot), status=status, headers=headers)

@@ -33,7 +33,8 @@ REQUEST_HEADERS: Mapping[str, dict[str, Any]] = {
         "description": (
             'The `ETag` that you have read, like `"4"`: it is done only if the slot is '
             "still of this version (RFC 9110, section 13.1.1). A list of tags and `*` are "
-            "understood."
+            'understood. A weak tag, `W/"4"`, matches nothing: a proxy that compresses has made it '
+            "one; send the slot's `version` in quotes."
         ),
         "schema": {"type": "string"},
     },

@@ -80,6 +80,35 @@ def test_condition_that_does_not_is_a_mismatch(
     assert _change(client, slot["id"], *conditions) == (412, slot["doctor_name"])
 
 
+@pytest.mark.parametrize(
+    ("conditions", "names_it_weakly"),
+    [
+        (['W/"1"'], True),
+        (['"7", W/"1"'], True),
+        (['"7"', 'W/"1"'], True),
+        (['W/"7"'], False),
+        (['w/"1"'], False),
+        (['"7"'], False),
+    ],
+)
+def test_mismatch_of_a_weak_tag_says_so(
+    client: FlaskClient, new_slot: Maker, conditions: list[str], names_it_weakly: bool
+) -> None:
+    path = f"/api/admin/slots/{new_slot()['id']}"
+    headers = [("If-Match", condition) for condition in conditions]
+    for response in (
+        client.patch(path, json={"total_capacity": 20}, headers=headers),
+        client.delete(path, headers=headers),
+    ):
+        detail = problem_of(response, 412, "VERSION_MISMATCH")["detail"]
+        assert detail.startswith(
+            'The slot has not changed: If-Match names its version by the weak tag W/"1", '
+            if names_it_weakly
+            else "The slot has changed"
+        )
+        assert ('Send "1"' in detail) is names_it_weakly
+
+
 def test_etag_of_each_answer_is_what_the_next_change_must_name(
     client: FlaskClient, new_slot: Maker
 ) -> None:
