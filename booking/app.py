@@ -37,6 +37,7 @@ from booking.services.expiry import ExpiryService
 from booking.services.group_booking import GroupBooking
 from booking.services.group_commit import GroupCommit
 from booking.services.paging import CursorKey
+from booking.services.public_lists import PublicLists
 from booking.services.readiness import ReadinessService
 from booking.services.shared_commit import SharedCommit
 from booking.services.slots import SlotService
@@ -74,6 +75,12 @@ def create_parts(config: Config) -> Parts:
     )
     db = Database(pool)
     expiry = ExpiryService(db)
+    public_lists = PublicLists(
+        db,
+        pool_size=config.db_pool_size,
+        wait_seconds=config.db_pool_timeout_seconds,
+        statement_timeout_ms=config.db_statement_timeout_ms,
+    )
     shared = SharedCommit(
         db,
         max_group_size=config.group_commit_size,
@@ -96,7 +103,7 @@ def create_parts(config: Config) -> Parts:
     return Parts(
         pool=pool,
         db=db,
-        slots=SlotService(db, expiry),
+        slots=SlotService(db, expiry, public_lists),
         bookings=BookingService(
             db,
             expiry,

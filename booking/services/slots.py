@@ -22,6 +22,7 @@ from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 from booking.repositories import holds, slots
 from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
 from booking.services.paging import Page, page_of
+from booking.services.public_lists import PublicLists
 from booking.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -47,9 +48,10 @@ class SlotChanges(TypedDict, total=False):
 class SlotService:
     """The use cases of slots."""
 
-    def __init__(self, db: Database, expiry: ExpiryService) -> None:
+    def __init__(self, db: Database, expiry: ExpiryService, public_lists: PublicLists) -> None:
         self._db = db
         self._expiry = expiry
+        self._public_lists = public_lists
 
     def create_slot(
         self,
@@ -156,32 +158,33 @@ class SlotService:
         limit: int,
     ) -> SlotPage:
         """Return a page of all slots, by start and id."""
-        return self._list(wanted, status=status, min_seats=None, after=after, limit=limit)
 
-    def list_bookable_slots(
-        self, wanted: SlotFilter, *, min_seats: int, after: SlotPosition | None, limit: int
-    ) -> SlotPage:
-        """Return a page of open slots of the future with ``min_seats`` left, by start and id."""
-        return self._list(
-            wanted, status=SlotStatus.OPEN, min_seats=min_seats, after=after, limit=limit
-        )
-
-    def _list(
-        self,
-        wanted: SlotFilter,
-        *,
-        status: SlotStatus | None,
-        min_seats: int | None,
-        after: SlotPosition | None,
-        limit: int,
-    ) -> SlotPage:
         def work(conn: Connection) -> Sequence[Slot]:
             return slots.list_slots(
-                conn, wanted, status=status, min_seats=min_seats, after=after, max_rows=limit + 1
+                conn, wanted, status=status, min_seats=None, after=after, max_rows=limit + 1
             )
 
         rows = (
             self._db.transact(work, Isolation.SNAPSHOT) if wanted.is_search else self._db.read(work)
+        )
+        return page_of(rows, limit, _position)
+
+    def list_bookable_slots(
+        self, wanted: SlotFilter, *, min_seats: int, after: SlotPosition | None, limit: int
+    ) -> SlotPage:
+        """Return a page of open slots of the future with ``min_seats`` left, by start and id.
+
+        Raises Overloaded and Busy where it would keep bookings from the database (PublicLists).
+        """
+        rows = self._public_lists.read(
+            lambda conn: slots.list_slots(
+                conn,
+                wanted,
+                status=SlotStatus.OPEN,
+                min_seats=min_seats,
+                after=after,
+                max_rows=limit + 1,
+            )
         )
         return page_of(rows, limit, _position)
 
