@@ -22,6 +22,7 @@ LOG_SECONDS = 1.0
 REFUSAL_HEADERS = {
     "x-request-id": "HTTP_X_REQUEST_ID",
     "x-forwarded-proto": "HTTP_X_FORWARDED_PROTO",
+    "x-forwarded-prefix": "HTTP_X_FORWARDED_PREFIX",
     "origin": "HTTP_ORIGIN",
     "access-control-request-method": "HTTP_ACCESS_CONTROL_REQUEST_METHOD",
 }

@@ -1,4 +1,4 @@
-"""Lists that anybody may ask for, and as often as they like: they leave the database to bookings."""
+"""Lists that anybody may ask for, as often as they like, beside which bookings are served."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class PublicLists:
         self._wait_seconds = wait_seconds
         self._statement_timeout_ms = min(STATEMENT_TIMEOUT_MS, statement_timeout_ms)
 
-    def read(self, work: Work[T]) -> T:
-        """Run reading statements that see one moment, each with a short time limit.
+    def read(self, work: Work[T], *, is_search: bool) -> T:
+        """Run the statement of a list, or those of a search, which see one moment and have a short
+        time limit each.
 
         Raises Overloaded where the turn does not come in time, Busy where a statement takes too
-        long, and what Database.transact does.
+        long, and what Database does.
         """
 
         def limited(conn: Connection) -> T:
@@ -45,6 +46,9 @@ class PublicLists:
         if not self._permits.take(timeout_seconds=self._wait_seconds):
             raise Overloaded("Too many lists are asked for at once.")
         try:
-            return self._db.transact(limited, Isolation.SNAPSHOT)
+            if is_search:
+                return self._db.transact(limited, Isolation.SNAPSHOT)
+            # A time limit of its own would cost it three round trips more.
+            return self._db.read(work)
         finally:
             self._permits.give_back()

@@ -184,7 +184,8 @@ class SlotService:
                 min_seats=min_seats,
                 after=after,
                 max_rows=limit + 1,
-            )
+            ),
+            is_search=wanted.is_search,
         )
         return page_of(rows, limit, _position)
 
