@@ -12,7 +12,9 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.app import create_app
 from booking.config import PROJECT_ROOT
 from booking.repositories.checks import run_checks
+from tests.apps import running_app
 from tests.factories import booking_body, make_config, slot_body
+from tests.rows import lapse
 from tests.snapshots import query
 
 CHECKS = sorted(path.stem for path in (PROJECT_ROOT / "sql" / "checks").glob("*.sql"))
@@ -309,6 +311,19 @@ DAMAGES: dict[str, tuple[str, list[str], int]] = {
         ],
         1,
     ),
+    "more seats for a user than the slot allows": (
+        "user_seat_limits_hold",
+        [
+            "UPDATE slots SET max_seats_per_user = 2",
+            "UPDATE bookings SET user_id = 'booked' WHERE user_id = 'held'",
+        ],
+        1,
+    ),
+    "bookings of more seats than the slot allows": (
+        "user_seat_limits_hold",
+        ["UPDATE slots SET max_seats_per_user = 1"],
+        5,
+    ),
     "made at another time": (
         "history_tells_times",
         ["UPDATE bookings SET created_at = created_at - interval '1 second' WHERE num_seats = 2"],
@@ -441,6 +456,31 @@ def test_a_version_is_shared_by_holds_that_expired_together_alone(
 
     assert together == {}
     assert found["events_belong_to_slots"] == 2
+
+
+def test_limit_of_a_slot_is_judged_for_what_was_booked_under_it(
+    new_database: Callable[..., str],
+) -> None:
+    url = new_database()
+    conn = psycopg2.connect(url, options="-c TimeZone=UTC")
+    conn.autocommit = True
+    given_to_ann = "UPDATE bookings SET user_id = 'ann' WHERE user_id = 'bob'"
+    with closing(conn), running_app(url) as api:
+        slot_id = api.create_slot()
+        cancelled = api.make_booking(slot_id, user_id="ann", num_seats=2)
+        lapsed = api.make_booking(slot_id, user_id="ann", num_seats=3, hold=True)
+        assert api.change_slot(slot_id, max_seats_per_user=3).status == 200
+        api.make_booking(slot_id, user_id="bob", num_seats=1)
+        assert api.cancel(cancelled).status == 200
+        lapse(url, lapsed)
+        api.make_booking(slot_id, user_id="ann", num_seats=3)
+        assert _violated(conn) == {}
+        # Both were booked under the limit: one beside five seats, the other beside one.
+        assert _violated(conn, given_to_ann) == {"user_seat_limits_hold": 2}
+        assert api.change_slot(slot_id, max_seats_per_user=1).status == 200
+        assert _violated(conn) == _violated(conn, given_to_ann) == {}
+        api.make_booking(slot_id, user_id="cat", num_seats=1)
+        assert _violated(conn) == {}
 
 
 def test_every_check_has_its_damage() -> None:
