@@ -116,6 +116,9 @@ def psql(config: Config, options: argparse.Namespace) -> int:
             # Every user of the machine can read the arguments of a process.
             if password := fields.pop("password", None):
                 os.environ["PGPASSWORD"] = password
+            # An older psql does not know it, and passes over a variable that it does not know.
+            if method := fields.pop("require_auth", None):
+                os.environ["PGREQUIREAUTH"] = method
             command = [program, make_dsn(**fields), *arguments]
             return subprocess.run(command, check=False).returncode  # noqa: S603
 
