@@ -50,7 +50,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not url:
         directory = ROOT / ".local" / f"test-{os.getpid()}"
         stack.callback(_remove, directory)
-        url = stack.enter_context(embedded_postgres(directory, settings=SERVER_SETTINGS))
+        url = stack.enter_context(
+            embedded_postgres(directory, settings=SERVER_SETTINGS, superuser=True)
+        )
     template = f"booking_test_{uuid.uuid4().hex[:12]}"
     stack.callback(_drop_database, url, template)
     _create_database(url, template)

@@ -48,12 +48,19 @@ def processes_of(directory: Path) -> list[psutil.Process]:
         with suppress(psutil.Error, OSError):
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            is_backend = process.cwd() == str(directory / "data")
+            is_user = process.pid == os.getpid() or str(USER_PROGRAM) in process.cmdline()
             names_it = any(str(directory) in word for word in process.cmdline())
-            is_user = str(USER_PROGRAM) in process.cmdline()
-            if is_backend or (names_it and not is_user):
+            if not is_user and (names_it or holds_open(process, directory)):
                 found.append(process)
     return found
+
+
+def holds_open(process: psutil.Process, directory: Path) -> bool:
+    """Say whether a process is in a directory, or holds it or something below it open."""
+    places = [Path(process.cwd())]
+    if sys.platform == "linux":
+        places += [link.readlink() for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+    return any(place.is_relative_to(directory) for place in places)
 
 
 def has_ended(process: psutil.Process) -> bool:

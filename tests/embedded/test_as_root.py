@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import shutil
 import sys
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import psycopg2
 import pytest
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres, linux
-from booking.db.embedded.binaries import find_installation
+from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
+from booking.db.embedded.binaries import Installation, find_installation
+from booking.db.embedded.identity import Identity
+from booking.db.embedded.reach import within_reach
 from tests.embedded.processes import StartUser, fetch, is_gone, processes_of
 from tests.servers import ROOT
 
 NOBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-needs_capabilities = pytest.mark.skipif(
-    sys.platform != "linux", reason="needs Linux's capabilities(7)"
+needs_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="looks at processes in Linux's /proc"
 )
+needs_wheel = pytest.mark.skipif(
+    not find_installation().wheel, reason="needs the wheel's PostgreSQL"
+)
+POWERS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
-def capabilities(process: psutil.Process) -> dict[str, int]:
+def powers(process: psutil.Process) -> dict[str, int]:
+    """Return a process's sets of capabilities, and whether it is kept from getting any."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return {
-        name: int(value, 16)
-        for name, _, value in (line.partition(":") for line in lines)
-        if name.startswith("Cap") and name != "CapBnd"
-    }
+    told = dict(line.split(":\t", 1) for line in lines)
+    return {name: int(told[name], 16) for name in (*POWERS, "NoNewPrivs")}
+
+
+def servers_of(directory: Path) -> list[psutil.Process]:
+    return [process for process in processes_of(directory) if process.name() == "postgres"]
 
 
 def closed_folder(parent: Path) -> Path:
@@ -46,41 +61,75 @@ def is_open(path: Path) -> bool:
 
 
 @needs_root
-def test_the_server_is_not_root(directory: Path) -> None:
-    with embedded_postgres(directory) as url:
-        assert fetch(url, "SELECT 1") == 1
-        ids = {p.uids() for p in processes_of(directory) if p.name() == "postgres"}
-        assert len(ids) == 1
-        assert 0 not in ids.pop()
+@needs_linux
+@pytest.mark.parametrize("owner", [None, "daemon"])
+def test_the_server_is_nobody_or_the_directorys_owner(directory: Path, owner: str | None) -> None:
+    expected = pwd.getpwnam(owner or "nobody").pw_uid
+    if owner:
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, expected, -1)
+    with embedded_postgres(directory) as url, closing(psycopg2.connect(url)):
+        servers = servers_of(directory)
+        assert {uid for process in servers for uid in process.uids()} == {expected}
+        # Not only root's: a backend is among them, and it is what a client's statements run in.
+        assert len(servers) > 2
+        for process in servers:
+            assert powers(process) == {**dict.fromkeys(POWERS, 0), "NoNewPrivs": 1}
 
 
 @needs_root
-@needs_capabilities
-@pytest.mark.skipif(
-    find_installation().directory.parts[1:2] == ("usr",), reason="needs the wheel's PostgreSQL"
-)
+def test_data_of_the_user_of_the_machines_clusters_change_hands(directory: Path) -> None:
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("this machine has no user postgres")
+    data = directory / "data"
+    for path in (data, *data.rglob("*")):
+        os.chown(path, user.pw_uid, user.pw_gid)
+    with embedded_postgres(directory) as url:
+        assert fetch(url, "SELECT 1") == 1
+        assert {process.uids().real for process in servers_of(directory)} == {NOBODY}
+    assert {path.stat().st_uid for path in (data, *data.rglob("*"))} == {NOBODY}
+
+
+@needs_root
+@needs_linux
+@needs_wheel
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_programs_and_data_below_a_folder_of_roots_alone(
     tmp_path: Path, start_user: StartUser, umask: int
 ) -> None:
     folder = closed_folder(tmp_path)
-    wheel = find_installation().directory.parents[1]
-    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+    for part in find_installation().wheel:
         shutil.copytree(part, folder / "site packages" / part.name)
     for path in (folder / "site packages").rglob("*"):
         path.chmod(path.stat().st_mode & ~umask)
     directory = folder / "a checkout" / "postgres"
-    # The copy comes before the environment's own.
-    env = {**os.environ, "PYTHONPATH": str(folder / "site packages")}
-
-    user = start_user(directory, env=env)
-    assert fetch(user.url(), "SELECT 1") == 1
-    servers = [p for p in processes_of(directory) if p.name() == "postgres"]
-    assert all(str(folder) in process.exe() for process in servers)
-    needed = linux.CAP_DAC_OVERRIDE if umask & 0o001 else linux.CAP_DAC_READ_SEARCH
-    held = {frozenset(capabilities(process).values()) for process in servers}
-    assert held == {frozenset({1 << needed})}
-    user.leave()
+    # Not below pytest's own folder, which is closed to others.
+    with TemporaryDirectory(prefix="booking test ", dir="/var/tmp") as temporary:
+        Path(temporary).chmod(0o755)
+        # The copy comes before the environment's own.
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(folder / "site packages"),
+            "TMPDIR": temporary,
+        }
+        user = start_user(directory, env=env)
+        assert fetch(user.url(), "SELECT 1") == 1
+        servers = servers_of(directory)
+        assert all(powers(process)["CapPrm"] == 0 for process in servers)
+        programs = {Path(process.exe()) for process in servers}
+        assert len(programs) == 1
+        program = programs.pop()
+        assert program.is_relative_to(temporary)
+        writable = 0o022
+        assert all(
+            (path.stat().st_uid, path.stat().st_mode & writable) == (0, 0)
+            for path in (program, *program.parents)
+            if path.is_relative_to(temporary)
+        )
+        user.leave()
+        assert list(Path(temporary).iterdir()) == []
 
     assert is_gone(directory)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -88,20 +137,48 @@ def test_programs_and_data_below_a_folder_of_roots_alone(
 
 
 @needs_root
-@needs_capabilities
-def test_no_capability_where_none_is_needed() -> None:
-    # Not below pytest's own folder, which is closed to others.
-    folder = Path("/var/tmp") / f"booking-test-{os.getpid()}"  # noqa: S108
-    folder.mkdir(mode=0o755)
+@needs_linux
+@needs_wheel
+def test_copies_of_killed_guards_are_removed_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old = time.time() - 3600
+    abandoned, in_use, anothers, fresh, link = (
+        tmp_path / f"booking-postgres-{name}" for name in ("gone", "used", "other", "new", "link")
+    )
+    for path in (abandoned, in_use, anothers, fresh):
+        path.mkdir()
+        (path / "postgres").touch()
+        if path != fresh:
+            os.utime(path, (old, old))
+    os.chown(anothers, NOBODY, NOBODY)
+    link.symlink_to(tmp_path)
+    lock = os.open(in_use, os.O_RDONLY)
     try:
-        programs = find_installation().directory
-        if not is_open(programs):
-            pytest.skip("PostgreSQL's programs themselves are below a closed folder")
-        with embedded_postgres(folder / "postgres"):
-            servers = [p for p in processes_of(folder / "postgres") if p.name() == "postgres"]
-            assert {max(capabilities(process).values()) for process in servers} == {0}
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        programs = find_installation()
+        unreachable = replace(programs, directory=closed_copy(tmp_path, programs))
+        with (
+            pytest.raises(EmbeddedPostgresUnavailable, match="set TMPDIR to a directory where"),
+            within_reach(unreachable, Identity(NOBODY, NOBODY)),
+        ):
+            pytest.fail("nobody can run programs below pytest's own folder")
     finally:
-        shutil.rmtree(folder)
+        os.close(lock)
+    assert not abandoned.exists()
+    assert {path.name for path in tmp_path.glob("booking-postgres-*")} == {
+        path.name for path in (in_use, anothers, fresh, link)
+    }
+    assert (in_use / "postgres").exists()
+
+
+def closed_copy(parent: Path, installation: Installation) -> Path:
+    """Copy the wheel into a closed folder; return where the programs are."""
+    folder = closed_folder(parent)
+    for part in installation.wheel:
+        shutil.copytree(part, folder / part.name)
+    return folder / installation.directory.relative_to(installation.wheel[0].parent)
 
 
 @needs_root

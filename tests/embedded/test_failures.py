@@ -41,12 +41,12 @@ from booking.db.embedded.layout import Layout
 from booking.db.embedded.log import BoundedLog
 from booking.db.embedded.programs import Programs
 layout = Layout(Path(sys.argv[1]))
-identity = choose_identity(layout, binary("postgres"))
+identity = choose_identity(layout)
 programs = Programs(identity, BoundedLog(layout), lambda: False)
 identity.own(layout.data)
 command = [binary("postgres"), "-D", layout.data, "-c", "port=" + sys.argv[2]]
 command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-server = programs.start(command, signal.SIGCONT)
+server = programs.start(command, signal.SIGCONT, data=layout.data)
 while not pidfile.is_ready(layout.data, server.pid):
     programs.listen(0.02)
 print(server.pid)

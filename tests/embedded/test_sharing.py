@@ -29,11 +29,12 @@ def test_is_a_real_server_for_this_machine_alone(directory: Path) -> None:
             "server_encoding": "UTF8",
             "password_encryption": "scram-sha-256",
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
             "max_connections": "37",
             "TimeZone": "UTC",
         }
         assert {name: fetch(url, f"SHOW {name}") for name in expected} == expected
+        words = [word for process in processes_of(directory) for word in process.cmdline()]
+        assert "unix_socket_directories=" in words
         # Unicode's upper and lower case, in every version and on every system.
         assert fetch(url, "SELECT lower('ÄÖÉ') || upper('äöé')") == "äöéÄÖÉ"
         assert fetch(url, "SELECT 'Z' < 'a' COLLATE \"default\"") is True

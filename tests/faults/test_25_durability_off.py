@@ -25,7 +25,7 @@ SETTINGS = ("fsync", "full_page_writes")
 def own_server_url() -> Iterator[str]:
     directory = ROOT / ".local" / f"test-{os.getpid()}-durability"
     try:
-        with embedded_postgres(directory) as url:
+        with embedded_postgres(directory, superuser=True) as url:
             migrate(url)
             yield url
     finally:

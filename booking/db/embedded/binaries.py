@@ -34,6 +34,15 @@ class Installation:
     directory: Path
     major: int
 
+    @property
+    def wheel(self) -> tuple[Path, ...]:
+        """Where it is the wheel's: the folders that the wheel consists of."""
+        package = self.directory.parents[1]
+        if package.name != _WHEEL:
+            return ()
+        libraries = package.with_name(f"{_WHEEL}.libs")
+        return (package, libraries) if libraries.is_dir() else (package,)
+
     def program(self, name: str) -> Path:
         """Return the path of a program.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,23 +20,28 @@ from types import FrameType
 from booking.db.embedded import initdb
 from booking.db.embedded.binaries import Installation, find_installation
 from booking.db.embedded.errors import EmbeddedPostgresUnavailable
+from booking.db.embedded.files import read_file
 from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import Layout
 from booking.db.embedded.locks import EXCLUSIVE, FileLock
 from booking.db.embedded.log import BoundedLog
 from booking.db.embedded.programs import NobodyLeft, Programs
+from booking.db.embedded.reach import within_reach
 from booking.db.embedded.server import Server
 
 
 class Guard:
     """One guard's life."""
 
-    def __init__(self, layout: Layout, settings: Mapping[str, str], port: int | None) -> None:
+    def __init__(
+        self, layout: Layout, settings: Mapping[str, str], port: int | None, *, superuser: bool
+    ) -> None:
         self._layout = layout
         self._settings = settings
+        self._superuser = superuser
         self._port = port
         self._told_to_stop = False
-        self._users = FileLock(layout.open_private(layout.users_lock, os.O_RDWR | os.O_CREAT))
+        self._users = FileLock(layout.open_private(layout.users_lock, os.O_RDWR))
 
     def run(self) -> None:
         """Start the server, keep it while it is used, stop it.
@@ -46,22 +52,30 @@ class Guard:
         """
         for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signal_number, self._stop)
-        installation = self._installation()
-        identity = choose_identity(self._layout, installation.program("postgres"))
-        programs = Programs(identity, BoundedLog(self._layout), self._unwanted)
-        server = Server(self._layout, installation, programs, self._settings)
-        try:
-            if not self._layout.data.exists():
-                initdb.create(self._layout, installation, programs)
-            elif self._layout.data.stat().st_uid == 0:
-                # Copied by root: PostgreSQL insists on owning its data.
-                identity.own(self._layout.data)
-            self._keep(server, programs)
-        except NobodyLeft:
+        identity = choose_identity(self._layout)
+        with within_reach(self._installation(), identity) as installation:
+            programs = Programs(identity, BoundedLog(self._layout), self._unwanted)
+            server = Server(self._layout, installation, programs, self._settings)
+            try:
+                self._prepare(server, installation, programs)
+                self._keep(server, programs)
+            except NobodyLeft:
+                return
+            finally:
+                self._layout.endpoint.unlink(missing_ok=True)
+                server.stop()
+
+    def _prepare(self, server: Server, installation: Installation, programs: Programs) -> None:
+        data = self._layout.data
+        if not data.exists():
+            initdb.create(self._layout, installation, programs, superuser=self._superuser)
             return
-        finally:
-            self._layout.endpoint.unlink(missing_ok=True)
-            server.stop()
+        # Copied by root, or of the time when root's servers ran as another user: PostgreSQL insists
+        # on owning its data.
+        programs.identity.own(data)
+        if self._layout.superuser_password.exists():
+            server.clear_the_way()
+            initdb.demote(self._layout, installation, programs)
 
     def _keep(self, server: Server, programs: Programs) -> None:
         port = server.start(self._port)
@@ -77,10 +91,17 @@ class Guard:
 
     def _installation(self) -> Installation:
         """Return the programs, of the version that made the data."""
-        version = self._layout.data / "PG_VERSION"
-        if not self._layout.data.exists():
-            return find_installation()
-        major = int(version.read_text())
+        try:
+            said = read_file(self._layout.data / "PG_VERSION").strip()
+        except FileNotFoundError:
+            said = ""
+            if not self._layout.data.exists():
+                return find_installation()
+        if not re.fullmatch("[0-9]{1,4}", said):
+            raise EmbeddedPostgresUnavailable(
+                f"{self._layout.data} is no data directory of PostgreSQL: its PG_VERSION is not one"
+            )
+        major = int(said)
         try:
             return find_installation(major)
         except EmbeddedPostgresUnavailable as error:
@@ -102,12 +123,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--superuser", action="store_true")
     parser.add_argument("--lock", type=int, required=True, help="descriptor of the held guard.lock")
     options = parser.parse_args(arguments)
     # Held until this process ends, and by none of its children.
     os.set_inheritable(options.lock, False)
     try:
-        Guard(Layout(options.directory), options.settings, options.port).run()
+        layout = Layout(options.directory)
+        Guard(layout, options.settings, options.port, superuser=options.superuser).run()
     except (EmbeddedPostgresUnavailable, OSError) as error:
         print(error, flush=True)  # noqa: T201
         return 1

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from booking.db.embedded.binaries import Installation
-from booking.db.embedded.layout import DATABASE, ROLE, Layout
+from booking.db.embedded.layout import DATABASE, ROLE, SUPERUSER, Layout
 from booking.db.embedded.programs import Programs
 
 _DRAFT_PREFIX = "initdb-"
@@ -19,8 +19,13 @@ _FIRST_WITH_BUILTIN_LOCALES = 17
 _REMOVAL_ATTEMPTS = 20
 
 
-def create(layout: Layout, installation: Installation, programs: Programs) -> None:
+def create(
+    layout: Layout, installation: Installation, programs: Programs, *, superuser: bool = False
+) -> None:
     """Make the data directory with the role and the database, and the password beside it.
+
+    The role owns its database and may nothing else. The cluster's superuser has no password and
+    cannot log in. ``superuser`` makes the role one, as only tests and measurements need it.
 
     Raises:
         EmbeddedPostgresUnavailable: initdb failed; its last lines are in the message.
@@ -33,35 +38,77 @@ def create(layout: Layout, installation: Installation, programs: Programs) -> No
     try:
         password = secrets.token_urlsafe(24)
         data = draft / "data"
-        password_file = draft / "password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(password)
-        programs.identity.own(draft)
+        data.mkdir(mode=0o700)
+        programs.identity.own(data)
         programs.run(
             [
-                installation.program("initdb"),
-                *("-D", data, "-U", ROLE, f"--pwfile={password_file}"),
-                *("--encoding=UTF8", "--auth=scram-sha-256", "--data-checksums"),
-                *("--no-instructions", *_locale(installation.major)),
+                *(installation.program("initdb"), "-D", data, "-U", SUPERUSER),
+                # Without sockets of its own, "local" is nobody; and so no password is asked for.
+                *("--auth-host=scram-sha-256", "--auth-local=reject", "--encoding=UTF8"),
+                *("--data-checksums", "--no-instructions", *_locale(installation.major)),
             ],
             _TIMEOUT_SECONDS,
+            data=data,
         )
-        with tempfile.TemporaryFile() as statement:
-            statement.write(f"CREATE DATABASE {DATABASE};\n".encode())
-            statement.seek(0)
-            programs.run(
-                [
-                    *(installation.program("postgres"), "--single", "-D", data),
-                    *("-c", "exit_on_error=on", "postgres"),
-                ],
-                _TIMEOUT_SECONDS,
-                stdin=statement.fileno(),
-            )
+        attribute = "SUPERUSER" if superuser else "NOSUPERUSER"
+        _execute(
+            installation,
+            programs,
+            data,
+            "postgres",
+            f"ALTER ROLE {SUPERUSER} NOLOGIN",
+            f"CREATE ROLE {ROLE} LOGIN {attribute} PASSWORD '{password}'",
+            f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+        )
         # The password first: where the data are, it is.
         layout.write_private(layout.password, password)
         data.rename(layout.data)
     finally:
         _remove(draft)
+
+
+def demote(layout: Layout, installation: Installation, programs: Programs) -> None:
+    """Take from the role what it was in data of the time before: the cluster's superuser.
+
+    May be interrupted, and is done again then. No server may run on the data.
+
+    Raises:
+        EmbeddedPostgresUnavailable: it failed; the server's last lines are in the message.
+        NobodyLeft: nobody waits for it any more.
+
+    """
+    password = secrets.token_urlsafe(24)
+    _execute(
+        installation,
+        programs,
+        layout.data,
+        DATABASE,
+        Path(__file__).with_name("demote.sql").read_text(),
+        f"ALTER ROLE {ROLE} LOGIN PASSWORD '{password}'",
+    )
+    layout.write_private(layout.password, password)
+    layout.superuser_password.unlink(missing_ok=True)
+
+
+def _execute(
+    installation: Installation, programs: Programs, data: Path, database: str, *statements: str
+) -> None:
+    """Run statements as the cluster's superuser, whom no connection can be: in single-user mode.
+
+    PostgreSQL documentation, "postgres", "Options for Single-User Mode".
+    """
+    with tempfile.TemporaryFile() as script:
+        script.write("".join(f"{statement};\n\n" for statement in statements).encode())
+        script.seek(0)
+        programs.run(
+            [
+                *(installation.program("postgres"), "--single", "-D", data, "-j"),
+                *("-c", "exit_on_error=on", database),
+            ],
+            _TIMEOUT_SECONDS,
+            data=data,
+            stdin=script.fileno(),
+        )
 
 
 def _locale(major: int) -> list[str]:

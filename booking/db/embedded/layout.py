@@ -7,9 +7,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg2.extensions import libpq_version
+
+from booking.db.embedded.files import open_directory, open_file, read_file
+
 ROLE = "booking"
+SUPERUSER = "postgres"
 DATABASE = "booking"
 ADDRESS = "127.0.0.1"
+
+_LIBPQ_16 = 160000
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,11 @@ class Layout:
     @property
     def password(self) -> Path:
         """The password of the role ``booking``."""
+        return self.directory / "booking.password"
+
+    @property
+    def superuser_password(self) -> Path:
+        """What releases before this one had in its place: their role was the superuser."""
         return self.directory / "password"
 
     @property
@@ -56,7 +68,7 @@ class Layout:
     def port(self) -> int | None:
         """Return the port on which the server listens, or did when its guard was killed."""
         try:
-            return int(json.loads(self.endpoint.read_text())["port"])
+            return int(json.loads(read_file(self.endpoint, of_caller=True))["port"])
         except FileNotFoundError:
             return None
 
@@ -66,13 +78,18 @@ class Layout:
         self.write_private(self.endpoint, text)
 
     def dsn(self, port: int) -> str:
-        """Return the connection URL of the role ``booking`` on a port."""
-        return f"postgresql://{ROLE}:{self.password.read_text()}@{ADDRESS}:{port}/{DATABASE}"
+        """Return the connection URL of the role ``booking`` on a port.
+
+        Whoever else may listen there by now gets no password out of libpq (16 or newer).
+        """
+        password = read_file(self.password, of_caller=True)
+        options = "?require_auth=scram-sha-256" if libpq_version() >= _LIBPQ_16 else ""
+        return f"postgresql://{ROLE}:{password}@{ADDRESS}:{port}/{DATABASE}{options}"
 
     def write_private(self, path: Path, text: str) -> None:
         """Write a file of mode 0600, whole or not at all."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = self.open_private(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        descriptor = self.open_private(draft, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             file.flush()
@@ -80,12 +97,24 @@ class Layout:
         draft.replace(path)
 
     def open_private(self, path: Path, flags: int) -> int:
-        """Open a file, made with mode 0600 where it is new; not inherited by children.
+        """Open a file of this directory, made with mode 0600 where it is not; not inherited.
 
         What root makes belongs to the owner of the directory, who could not open it otherwise.
+
+        Raises:
+            EmbeddedPostgresUnavailable: something other than such a file is in its place.
+
         """
-        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-        if os.geteuid() == 0:
-            owner = self.directory.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
-        return descriptor
+        directory = open_directory(self.directory)
+        try:
+            try:
+                made = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                descriptor = os.open(path.name, flags | made, 0o600, dir_fd=directory)
+            except FileExistsError:
+                return open_file(directory, path, flags, of_caller=True)
+            if os.geteuid() == 0:
+                owner = os.fstat(directory)
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            return descriptor
+        finally:
+            os.close(directory)

@@ -1,4 +1,4 @@
-"""The calls of prctl(2), capset(2) and capabilities(7) that Python does not have."""
+"""The calls of prctl(2) and capset(2) that Python does not have."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ import sys
 
 IS_HERE = sys.platform == "linux"
 
-CAP_DAC_OVERRIDE = 1
-CAP_DAC_READ_SEARCH = 2
-
 _PR_SET_PDEATHSIG = 1
-_PR_SET_SECUREBITS = 28
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_SECBIT_NO_SETUID_FIXUP = 1 << 2
+_PR_SET_NO_NEW_PRIVS = 38
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -42,22 +36,14 @@ def die_with_parent(signal_number: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal_number)
 
 
-def keep_capabilities_over_setuid() -> None:
-    """Leave the capabilities alone when the user id changes.
+def give_up_power() -> None:
+    """Drop every capability, and what set-user-ID programs and the like would give back.
 
-    access(2) then respects them for a user other than root too; PostgreSQL's programs use it to
-    find themselves. Needs CAP_SETPCAP.
+    For this process and all that descend from it. setuid(2) alone leaves the inheritable ones.
     """
-    _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
-
-
-def hold_only(capability: int) -> None:
-    """Drop all capabilities but one (of the first 32), and pass that one on over execve."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     header = _CapHeader(_LINUX_CAPABILITY_VERSION_3, 0)
-    bit = 1 << capability
-    data = (_CapData * 2)(_CapData(bit, bit, bit), _CapData(0, 0, 0))
-    _check(_libc.capset(ctypes.byref(header), data), "capset")
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
+    _check(_libc.capset(ctypes.byref(header), (_CapData * 2)()), "capset")
 
 
 def _prctl(option: int, *arguments: int) -> None:

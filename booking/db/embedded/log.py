@@ -49,5 +49,5 @@ class BoundedLog:
         self._size = 0
 
     def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        flags = os.O_WRONLY | os.O_APPEND
         return self._layout.open_private(self._layout.log, flags)

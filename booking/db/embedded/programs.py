@@ -35,27 +35,38 @@ class Programs:
         os.set_blocking(self._output, False)
 
     def start(
-        self, command: Sequence[str | Path], death_signal: int, *, stdin: int = subprocess.DEVNULL
+        self,
+        command: Sequence[str | Path],
+        death_signal: int,
+        *,
+        data: Path,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
-        """Start a program in a session of its own, so that no Ctrl-C reaches it."""
+        """Start a program in a session of its own, so that no Ctrl-C reaches it.
+
+        Where ``data`` is a word of the command, the program gets a path that it can reach.
+        """
         # Nothing of PG*, LC_* or the application's secrets goes into the server's environment.
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        return subprocess.Popen(  # noqa: S603 - PostgreSQL's programs
-            command,
-            preexec_fn=self.identity.preparation(death_signal),  # noqa: PLW1509 - one thread
-            start_new_session=True,
-            cwd="/",
-            env={**environment, "LC_ALL": "C"},
-            stdin=stdin,
-            stdout=self._input,
-            stderr=self._input,
-        )
+        with self.identity.reaching(data) as (reached, descriptors):
+            return subprocess.Popen(  # noqa: S603 - PostgreSQL's programs
+                [reached if word == data else word for word in command],
+                preexec_fn=self.identity.preparation(death_signal),  # noqa: PLW1509 - one thread
+                pass_fds=descriptors,
+                start_new_session=True,
+                cwd="/",
+                env={**environment, "LC_ALL": "C"},
+                stdin=stdin,
+                stdout=self._input,
+                stderr=self._input,
+            )
 
     def run(
         self,
         command: Sequence[str | Path],
         timeout_seconds: float,
         *,
+        data: Path,
         stdin: int = subprocess.DEVNULL,
     ) -> None:
         """Run a program to its end; it and its children are killed where that is not reached.
@@ -67,7 +78,7 @@ class Programs:
         """
         name = Path(command[0]).name
         self.log.forget_recent()
-        process = self.start(command, signal.SIGKILL, stdin=stdin)
+        process = self.start(command, signal.SIGKILL, data=data, stdin=stdin)
         deadline = time.monotonic() + timeout_seconds
         try:
             while process.poll() is None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 from booking.db.embedded import pidfile
 from booking.db.embedded.binaries import Installation
@@ -65,8 +64,7 @@ class Server:
         """
         deadline = time.monotonic() + _RETRY_SECONDS
         while True:
-            self._stop_orphan()
-            pidfile.disarm(self._layout.data, os.getpid())
+            self.clear_the_way()
             if port is None or not (keep_port or _is_free(port)):
                 port = _free_port()
             self._programs.log.forget_recent()
@@ -78,6 +76,25 @@ class Server:
             if _PORT_TAKEN in said and not keep_port:
                 port = None
             self._programs.attend(_RETRY_PAUSE_SECONDS)
+
+    def clear_the_way(self) -> None:
+        """Stop a server that an earlier guard left behind, and make its stale file harmless.
+
+        Raises:
+            NobodyLeft: nobody waits for it any more.
+
+        """
+        for signal_number, seconds in (
+            (signal.SIGINT, _FAST_SECONDS),
+            (signal.SIGQUIT, _IMMEDIATE_SECONDS),
+            (signal.SIGKILL, _IMMEDIATE_SECONDS),
+        ):
+            deadline = time.monotonic() + seconds
+            if not pidfile.signal_server(self._layout.data, signal_number):
+                break
+            while pidfile.running_server(self._layout.data) and time.monotonic() < deadline:
+                self._programs.attend(_POLL_SECONDS)
+        pidfile.disarm(self._layout.data, os.getpid())
 
     def exit_code(self) -> int | None:
         """Return the exit code of a server that has ended, None while it runs."""
@@ -109,7 +126,9 @@ class Server:
         switches = [word for option in options for word in ("-c", option)]
         # Should the guard be killed, the server shuts down by itself, where the system has a way.
         process = self._programs.start(
-            [self._postgres, "-D", self._layout.data, *switches], signal.SIGINT
+            [self._postgres, "-D", self._layout.data, *switches],
+            signal.SIGINT,
+            data=self._layout.data,
         )
         self._process = process
         deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
@@ -124,21 +143,6 @@ class Server:
             self._programs.attend(_POLL_SECONDS)
         self._programs.drain()
         return False
-
-    def _stop_orphan(self) -> None:
-        for signal_number, seconds in (
-            (signal.SIGINT, _FAST_SECONDS),
-            (signal.SIGQUIT, _IMMEDIATE_SECONDS),
-            (signal.SIGKILL, _IMMEDIATE_SECONDS),
-        ):
-            deadline = time.monotonic() + seconds
-            orphan = pidfile.running_server(self._layout.data)
-            if orphan is None:
-                return
-            with suppress(ProcessLookupError):
-                os.kill(orphan, signal_number)
-            while pidfile.running_server(self._layout.data) and time.monotonic() < deadline:
-                self._programs.attend(_POLL_SECONDS)
 
 
 def _is_free(port: int) -> bool:

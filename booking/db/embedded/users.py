@@ -30,7 +30,10 @@ _left_running: list[subprocess.Popen[bytes]] = []
 
 @contextmanager
 def embedded_postgres(
-    directory: Path, *, settings: Mapping[str, str] = MappingProxyType({})
+    directory: Path,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    superuser: bool = False,
 ) -> Iterator[str]:
     """Use the PostgreSQL in ``directory``, made and started where it is not; yield its URL.
 
@@ -42,6 +45,8 @@ def embedded_postgres(
         directory: where the server's files are; made if need be. It is not for several users of
             the operating system, except that root may use another's.
         settings: PostgreSQL settings, where it is this user who starts the server.
+        superuser: whether the URL's role is a superuser, where it is this user who makes the data.
+            For tests and measurements, never for an application.
 
     Raises:
         EmbeddedPostgresUnavailable: there is none to be had, in one line that says why.
@@ -58,7 +63,7 @@ def embedded_postgres(
             ) from error
         # Registered before coming in: whoever is interrupted there leaves as well.
         stack.callback(user.leave)
-        yield user.enter(settings)
+        yield user.enter(settings, superuser)
 
 
 class _User:
@@ -72,7 +77,7 @@ class _User:
         self._guard: subprocess.Popen[bytes] | None = None
         self._inside = False
 
-    def enter(self, settings: Mapping[str, str]) -> str:
+    def enter(self, settings: Mapping[str, str], superuser: bool) -> str:
         """Wait until the server accepts connections, starting it if nobody has; return its URL."""
         deadline = time.monotonic() + _ENTER_SECONDS
         self._acquire(self._door, EXCLUSIVE, deadline)
@@ -81,7 +86,7 @@ class _User:
         self._inside = True
         while True:
             if self._guard is None:
-                self._start_guard_where_none_is(settings)
+                self._start_guard_where_none_is(settings, superuser)
             port = self._layout.port()
             fault = "it is still starting" if port is None else self._connection_fault(port)
             if port is not None and fault is None:
@@ -124,19 +129,19 @@ class _User:
         # The guard has it already, and is stopping.
         return False
 
-    def _start_guard_where_none_is(self, settings: Mapping[str, str]) -> None:
+    def _start_guard_where_none_is(self, settings: Mapping[str, str], superuser: bool) -> None:
         with closing(_lock(self._layout, self._layout.guard_lock)) as lock:
             if lock.try_acquire(EXCLUSIVE):
-                self._guard = self._start_guard(settings, lock.descriptor)
+                self._guard = self._start_guard(settings, superuser, lock.descriptor)
 
     def _start_guard(
-        self, settings: Mapping[str, str], lock_descriptor: int
+        self, settings: Mapping[str, str], superuser: bool, lock_descriptor: int
     ) -> subprocess.Popen[bytes]:
         """Start the guard, which inherits the hold on ``guard.lock``."""
         port = self._layout.port()
         # Left by a guard that was killed: nobody must take it for the new server's.
         self._layout.endpoint.unlink(missing_ok=True)
-        log = self._layout.open_private(self._layout.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = self._layout.open_private(self._layout.log, os.O_WRONLY | os.O_APPEND)
         try:
             guard = subprocess.Popen(  # noqa: S603 - this Python
                 [
@@ -144,6 +149,7 @@ class _User:
                     *(str(self._layout.directory), "--settings", json.dumps(dict(settings))),
                     *("--lock", str(lock_descriptor)),
                     *(("--port", str(port)) if port else ()),
+                    *(("--superuser",) if superuser else ()),
                 ],
                 cwd=_IMPORT_ROOT,
                 env={name: os.environ[name] for name in os.environ if name != "PYTHONSAFEPATH"},
@@ -184,4 +190,4 @@ class _User:
 
 
 def _lock(layout: Layout, path: Path) -> FileLock:
-    return FileLock(layout.open_private(path, os.O_RDWR | os.O_CREAT))
+    return FileLock(layout.open_private(path, os.O_RDWR))

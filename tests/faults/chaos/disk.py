@@ -67,6 +67,16 @@ class SmallDisk:
         (self.directory / FILLER).unlink(missing_ok=True)
 
 
+@contextmanager
+def shown_at(source: Path, directory: Path) -> Iterator[None]:
+    """Show a directory in another place too, for the length of the block."""
+    _run("mount", "--bind", source, directory)
+    try:
+        yield
+    finally:
+        _run("umount", directory)
+
+
 def find_small_disk(directory: Path, size: int) -> SmallDisk | None:
     """Return a disk that this machine lets this user mount, None where it lets none."""
     for image in (directory.with_suffix(".img"), None):

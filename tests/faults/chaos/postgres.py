@@ -19,8 +19,9 @@ from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import Layout
 from booking.db.embedded.log import BoundedLog
 from booking.db.embedded.programs import Programs
+from booking.db.embedded.reach import within_reach
 from booking.db.embedded.server import Server
-from tests.faults.chaos.disk import SmallDisk
+from tests.faults.chaos.disk import SmallDisk, shown_at
 from tests.faults.chaos.remote import Remote, in_process
 from tests.sessions import wait_until
 
@@ -45,23 +46,23 @@ class Keeper:
     ) -> None:
         layout = Layout(directory.resolve())
         layout.directory.mkdir(parents=True, exist_ok=True)
-        installation = find_installation()
-        identity = choose_identity(layout, installation.program("postgres"))
+        identity = choose_identity(layout)
         self._layout = layout
         self._programs = Programs(identity, BoundedLog(layout), lambda: False)
-        self._disk = ExitStack()
-        initdb.create(layout, installation, self._programs)
+        self._lent = ExitStack()
+        installation = self._lent.enter_context(within_reach(find_installation(), identity))
+        initdb.create(layout, installation, self._programs, superuser=True)
         if wal_disk:
-            self._disk.enter_context(wal_disk.mounted())
+            self._lent.enter_context(wal_disk.mounted())
             wal = layout.data / "pg_wal"
             target = wal_disk.directory / "pg_wal"
             target.mkdir(mode=0o700)
             for entry in wal.iterdir():
                 # On the disk they came from they are not needed any more.
                 _move(entry, target / entry.name)
-            wal.rmdir()
-            wal.symlink_to(target)
             identity.own(wal_disk.directory)
+            # A link would lead through folders that PostgreSQL's user may not enter.
+            self._lent.enter_context(shown_at(target, wal))
         self._server = Server(layout, installation, self._programs, {**SETTINGS, **settings})
         self._port: int | None = None
 
@@ -88,7 +89,7 @@ class Keeper:
         try:
             self._server.stop()
         finally:
-            self._disk.close()
+            self._lent.close()
 
 
 class ChaosPostgres:

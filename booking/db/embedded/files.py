@@ -1,0 +1,114 @@
+"""Files in directories that others write: opened only as what they ought to be.
+
+The guard may be root, and what runs as PostgreSQL's user can put links, pipes and anything else
+where the guard looks for a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from booking.db.embedded.errors import EmbeddedPostgresUnavailable
+
+_LIMIT_BYTES = 64 * 1024
+# Opening a pipe must not wait for whoever writes to it.
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_directory(path: Path) -> int:
+    """Open a directory that is no link.
+
+    Raises:
+        FileNotFoundError: there is none.
+        EmbeddedPostgresUnavailable: something else is in its place.
+
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
+    except OSError as error:
+        if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+            raise
+        raise EmbeddedPostgresUnavailable(f"{path} is not a directory, or is a link") from error
+
+
+def open_file(
+    directory: int, path: Path, flags: int = os.O_RDONLY, *, of_caller: bool = False
+) -> int:
+    """Open the file of ``path``'s name in an open directory.
+
+    It must be a regular file, no link, without a second name, of the directory's own user; with
+    ``of_caller`` it may be the caller's too.
+
+    Raises:
+        FileNotFoundError: there is none.
+        EmbeddedPostgresUnavailable: something else is in its place.
+
+    """
+    try:
+        descriptor = os.open(path.name, flags | _SAFELY, dir_fd=directory)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise EmbeddedPostgresUnavailable(f"{path} cannot be used: {error.strerror}") from error
+    found, owner = os.fstat(descriptor), os.fstat(directory).st_uid
+    is_owned = found.st_uid == owner or (of_caller and found.st_uid == os.geteuid())
+    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and is_owned:
+        return descriptor
+    os.close(descriptor)
+    raise EmbeddedPostgresUnavailable(
+        f"{path} cannot be used: it is not a plain file of user {owner}, who owns its directory"
+    )
+
+
+def read_file(path: Path, *, of_caller: bool = False) -> str:
+    """Return the beginning of a file, up to 64 KiB, as ``open_file`` lets it be opened.
+
+    Raises:
+        FileNotFoundError: there is none.
+        EmbeddedPostgresUnavailable: something else is in its place.
+
+    """
+    directory = open_directory(path.parent)
+    try:
+        descriptor = open_file(directory, path, of_caller=of_caller)
+    finally:
+        os.close(directory)
+    with os.fdopen(descriptor, errors="replace") as file:
+        return file.read(_LIMIT_BYTES)
+
+
+def give_away(path: Path, uid: int, gid: int) -> None:
+    """Give a directory to a user, and all in it that is its owner's; links stay as they are.
+
+    What somebody puts there meanwhile is met by its descriptor, never by its name. The directory
+    itself comes last: while it has its former owner, it was not given away whole.
+
+    Raises:
+        EmbeddedPostgresUnavailable: a file has a second name, which may be anywhere.
+
+    """
+    top = open_directory(path)
+    owner = os.fstat(top).st_uid
+    os.close(top)
+    for folder, _, names, directory in os.fwalk(path, topdown=False):
+        for name in names:
+            try:
+                file = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=directory)
+            except OSError:
+                # A link or a socket: PostgreSQL needs to own neither.
+                continue
+            try:
+                found = os.fstat(file)
+                if found.st_nlink > 1:
+                    raise EmbeddedPostgresUnavailable(
+                        f"{Path(folder) / name} has a second name: it is not given to user {uid}"
+                    )
+                if found.st_uid == owner:
+                    os.fchown(file, uid, gid)
+            finally:
+                os.close(file)
+        if os.fstat(directory).st_uid == owner:
+            os.fchown(directory, uid, gid)
