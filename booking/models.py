@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 MAX_NAME_LENGTH = 200
+# What shows nothing, as the inside of a regular expression's class: controls, white space, what is
+# ignored by default (Unicode, DerivedCoreProperties.txt, Default_Ignorable_Code_Point), marks of
+# annotations and the empty Braille pattern. Those of four digits, which the API's document takes.
+INVISIBLE_IN_BMP = (
+    r"\u0000-\u0020\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    r"\ufff0-\ufffb"
+)
+_VISIBLE = re.compile(
+    rf"[^{INVISIBLE_IN_BMP}\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def is_visible(text: str) -> bool:
+    """Tell whether at least one character of a text shows something."""
+    return _VISIBLE.search(text) is not None
 
 
 class SlotStatus(StrEnum):

@@ -17,7 +17,7 @@ from jwt.exceptions import InvalidSubjectError
 
 from booking.config import AuthConfig, AuthMode
 from booking.errors import Forbidden, Unauthenticated
-from booking.models import MAX_NAME_LENGTH
+from booking.models import MAX_NAME_LENGTH, is_visible
 
 # An issuer's clock may be ahead of this server's; more than this is somebody's mistake. It is for a
 # token that begins (nbf), never for one that has expired (exp).
@@ -196,4 +196,4 @@ def _is_user_id(claim: object) -> bool:
     if not isinstance(claim, str) or "\x00" in claim:
         return False
     is_utf8 = not any("\ud800" <= char <= "\udfff" for char in claim)
-    return is_utf8 and 1 <= len(claim) <= MAX_NAME_LENGTH
+    return is_utf8 and is_visible(claim) and len(claim) <= MAX_NAME_LENGTH

@@ -10,12 +10,14 @@ from apispec.ext.marshmallow.common import get_fields, resolve_schema_instance
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
+from booking.models import INVISIBLE_IN_BMP
 from booking.openapi.descriptions import describe
-from booking.schemas.fields import Text, Timestamp, Uuid
+from booking.schemas.fields import Name, Text, Timestamp, Uuid
 
 # By the project's naming: a schema of this ending goes out, every other comes in.
 OUTPUT_SUFFIX = "Out"
 _NO_NUL = "^[^\\u0000]*$"
+_NAME = rf"^[^\u0000]*[^{INVISIBLE_IN_BMP}][^\u0000]*$"
 
 
 class Converter(OpenAPIConverter):
@@ -50,6 +52,8 @@ class Converter(OpenAPIConverter):
             prop["description"] = describe(type(schema), field.data_key or field.name or "")
         if isinstance(field, Text) and not is_output(schema):
             prop["pattern"] = _NO_NUL
+        if isinstance(field, Name) and not is_output(schema):
+            prop["pattern"] = _NAME if prop["minLength"] else f"^$|{_NAME}"
         return prop
 
 

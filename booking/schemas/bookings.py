@@ -6,7 +6,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Equal
 
 from booking.models import BookingStatus, EventType
-from booking.schemas.fields import Boolean, Choice, Integer, Text, Timestamp, Uuid
+from booking.schemas.fields import Boolean, Choice, Integer, Name, Text, Timestamp, Uuid
 from booking.schemas.out import OutSchema
 from booking.schemas.paging import ListQuery
 
@@ -41,7 +41,7 @@ class BookingCreate(Schema):
     """The body that books or holds seats. Whether user_id may be left out, the caller decides."""
 
     slot_id = Uuid(required=True)
-    user_id = Text()
+    user_id = Name()
     num_seats = Integer(1, MAX_SEATS, required=True)
     hold = Boolean(load_default=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import fields
 from marshmallow.validate import Length, OneOf, Range
 
-from booking.models import MAX_NAME_LENGTH
+from booking.models import MAX_NAME_LENGTH, is_visible
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DECIMAL = re.compile(r"-?[0-9]{1,18}")
@@ -73,6 +73,22 @@ class Text(fields.String):
         if "\x00" in text:
             raise self.make_error("nul")
         return text
+
+
+class Name(Text):
+    """What somebody or something is called: a text that shows at least one character, or is empty
+    where it may be.
+    """
+
+    default_error_messages = {"invisible": "Must contain a visible character."}  # noqa: RUF012 (marshmallow's own way)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> str:
+        name = super()._deserialize(value, attr, data, **kwargs)
+        if name and not is_visible(name):
+            raise self.make_error("invisible")
+        return name
 
 
 class Choice(fields.String):

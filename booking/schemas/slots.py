@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from booking.models import SlotStatus
-from booking.schemas.fields import Choice, Integer, QueryInteger, Text, Timestamp, Uuid
+from booking.schemas.fields import Choice, Integer, Name, QueryInteger, Text, Timestamp, Uuid
 from booking.schemas.out import OutSchema
 from booking.schemas.paging import ListQuery
 
@@ -35,8 +35,8 @@ class SlotOut(OutSchema):
 class SlotCreate(Schema):
     """The body that opens a slot."""
 
-    doctor_name = Text(required=True)
-    specialization = Text(minimum=0, allow_none=True)
+    doctor_name = Name(required=True)
+    specialization = Name(minimum=0, allow_none=True)
     start_time = Timestamp(required=True)
     duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
     total_capacity = Integer(1, MAX_CAPACITY, required=True)
@@ -46,8 +46,8 @@ class SlotCreate(Schema):
 class SlotChange(Schema):
     """The body that changes a slot; what is left out stays."""
 
-    doctor_name = Text()
-    specialization = Text(minimum=0, allow_none=True)
+    doctor_name = Name()
+    specialization = Name(minimum=0, allow_none=True)
     start_time = Timestamp()
     duration_minutes = Integer(1, MAX_DURATION_MINUTES, allow_none=True)
     total_capacity = Integer(1, MAX_CAPACITY)

@@ -163,6 +163,7 @@ BAD_TOKENS: dict[str, dict[str, str]] = {
     "sub a number": _by_hand(HS256, _claims(sub=7)),
     "sub a list": _by_hand(HS256, _claims(sub=["alice"])),
     "sub too long": _signed(sub="x" * 201),
+    "sub of blanks": _signed(sub=" \u200b"),
     "sub with NUL": _signed(sub="ali\x00ce"),
     "sub half a pair": _by_hand(HS256, b'{"sub": "\\ud800", "exp": 99999999999}'),
     "role unknown": _signed(role="root"),

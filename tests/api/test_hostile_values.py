@@ -84,7 +84,11 @@ TOKENS = [
 
 def _is_text(minimum: int) -> Callable[[Any], bool]:
     return lambda value: (
-        isinstance(value, str) and minimum <= len(value) <= 200 and "\x00" not in value
+        isinstance(value, str)
+        and minimum <= len(value) <= 200
+        and "\x00" not in value
+        # A blank and a mark of byte order show nothing.
+        and value not in (" ", "\ufeff")
     )
 
 

@@ -36,9 +36,7 @@ def test_bookings_are_served_while_searches_take_all_that_they_may(
     assert told <= {(200, None), (503, "OVERLOADED"), (503, "BUSY")}
 
 
-def test_search_whose_turn_does_not_come_is_told_so(
-    start_api: StartApi, database_url: str
-) -> None:
+def test_search_whose_turn_does_not_come_is_told_so(start_api: StartApi, database_url: str) -> None:
     api = start_api(**HASTY)
     with background() as start, holding(database_url, LOCK_PROVIDERS) as holder:
         searches = [start(lambda: _search(api)) for _ in range(AT_A_TIME)]
