@@ -1,0 +1,90 @@
+"""Behind PgBouncer, configured as docs/DEPLOYMENT.md says, while PostgreSQL goes and comes back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+
+from booking.db.migrations import migrate
+from tests.apps import api_over_http
+from tests.conftest import ROOT
+from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
+from tests.proxies.pgbouncer import pgbouncer
+from tests.rows import read_statuses
+from tests.servers import LiveServer
+from tests.snapshots import violations_of
+
+DOWN_SECONDS = 4.0
+POLL_SECONDS = 0.05
+QUERY_WAIT_SECONDS = 2
+# That, and what PgBouncer's clock and a busy machine add.
+WAIT_SECONDS = 5.0
+# server_login_retry, and the same.
+BACK_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[ChaosPostgres]:
+    directory = ROOT / ".local" / f"test-{os.getpid()}-pooled"
+    try:
+        with chaos_postgres(directory) as running:
+            migrate(running.url)
+            yield running
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def pooled_url(postgres: ChaosPostgres) -> Iterator[str]:
+    with pgbouncer(postgres.url) as url:
+        yield url
+
+
+def test_postgres_goes_and_comes_back(postgres: ChaosPostgres, pooled_url: str) -> None:
+    with LiveServer(pooled_url) as server:
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot()
+        booked = [api.make_booking(slot_id)]
+
+        postgres.kill()
+        down = time.monotonic()
+        while time.monotonic() < down + DOWN_SECONDS:
+            began = time.monotonic()
+            # PgBouncer ends the connection, by which nobody can tell whether it passed anything on.
+            assert api.book(slot_id).code in {"OUTCOME_UNKNOWN", "DATABASE_UNAVAILABLE"}
+            assert time.monotonic() - began < WAIT_SECONDS
+            assert api.get_slot(slot_id).code == "DATABASE_UNAVAILABLE"
+            assert api.get_readiness().code == "NOT_READY"
+            time.sleep(POLL_SECONDS)
+
+        postgres.start()
+        back = time.monotonic()
+        while (answer := api.book(slot_id)).status == 503:
+            assert time.monotonic() < back + BACK_SECONDS
+            time.sleep(POLL_SECONDS)
+        booked.append(answer.data["id"])
+    assert read_statuses(postgres.url, slot_id) == dict.fromkeys(booked, "CONFIRMED")
+    assert violations_of(postgres.url) == {}
+
+
+def test_wait_for_one_of_its_connections_ends(postgres: ChaosPostgres) -> None:
+    with (
+        pgbouncer(postgres.url, default_pool_size="1") as url,
+        LiveServer(url, WEB_CONCURRENCY=1) as server,
+    ):
+        api = api_over_http(server.base_url)
+        slot_id = api.create_slot()
+        with closing(psycopg2.connect(url)) as hog:
+            hog.cursor().execute("SELECT 1")
+            began = time.monotonic()
+            # A read is tried once more on another connection, and waits for the pooler twice.
+            assert api.get_slot(slot_id).status == 503
+            assert time.monotonic() - began < 2 * QUERY_WAIT_SECONDS + 3
+            hog.rollback()
+        assert api.get_slot(slot_id).status == 200
