@@ -30,6 +30,7 @@ from booking.middleware.admission import Admission
 from booking.middleware.arrival import Arrival
 from booking.middleware.headers import SecurityHeaders
 from booking.middleware.in_flight import InFlight
+from booking.middleware.request_deadline import RequestDeadline
 from booking.openapi.document import write_document
 from booking.services.audit import AuditService
 from booking.services.bookings import BookingService
@@ -40,6 +41,7 @@ from booking.services.paging import CursorKey
 from booking.services.public_lists import PublicLists
 from booking.services.readiness import ReadinessService
 from booking.services.shared_commit import SharedCommit
+from booking.services.slot_gate import SlotGate
 from booking.services.slots import SlotService
 from booking.synchronous import SynchronousFlask
 
@@ -55,6 +57,7 @@ class Parts:
 
     pool: ConnectionPool
     db: Database
+    gate: SlotGate
     slots: SlotService
     bookings: BookingService
     expiry: ExpiryService
@@ -74,7 +77,8 @@ def create_parts(config: Config) -> Parts:
         ),
     )
     db = Database(pool)
-    expiry = ExpiryService(db)
+    gate = SlotGate(lock_seconds=config.db_lock_timeout_ms / 1000)
+    expiry = ExpiryService(db, gate)
     public_lists = PublicLists(
         db,
         pool_size=config.db_pool_size,
@@ -84,12 +88,13 @@ def create_parts(config: Config) -> Parts:
     shared = SharedCommit(
         db,
         max_group_size=config.group_commit_size,
-        line_seconds=time_limits.line_seconds(config),
+        line_seconds=time_limits.lane_seconds(config),
         commit_seconds=time_limits.commit_seconds(config),
     )
     group_booking = GroupBooking(
         db,
         expiry,
+        gate,
         shared if config.group_commit_size > 1 else None,
         hold_ttl_seconds=config.hold_ttl_seconds,
         max_active_holds_per_user=config.max_active_holds_per_user,
@@ -103,10 +108,12 @@ def create_parts(config: Config) -> Parts:
     return Parts(
         pool=pool,
         db=db,
-        slots=SlotService(db, expiry, public_lists),
+        gate=gate,
+        slots=SlotService(db, expiry, gate, public_lists),
         bookings=BookingService(
             db,
             expiry,
+            gate,
             groups,
             max_active_holds_per_user=config.max_active_holds_per_user,
         ),
@@ -150,7 +157,7 @@ def create_app(config: Config) -> Flask:
         return _behind_proxies(refuse, config)
 
     admission = Admission(
-        SecurityHeaders(app.wsgi_app),
+        SecurityHeaders(RequestDeadline(app.wsgi_app, seconds=time_limits.request_seconds(config))),
         in_flight=InFlight(most=config.web_threads, least=2 * config.db_pool_size),
         is_exempt=lambda environ: _is_exempt(environ, config.cors_origins),
         refuse=refusal(problems.PROBLEMS[Overloaded], Overloaded.detail),

@@ -14,9 +14,28 @@ def line_seconds(config: Config) -> float:
     return config.db_lock_timeout_ms / 1000
 
 
+def lane_seconds(config: Config) -> float:
+    """Return how long a booking waits for its turn to share a commit with other slots: a part of
+    what those wait who stand behind it in the line of its own slot.
+    """
+    return line_seconds(config) / 4
+
+
+def request_seconds(config: Config) -> float:
+    """Return after what time nothing more is begun for a request: a connection and a statement."""
+    return config.db_pool_timeout_seconds + config.db_statement_timeout_ms / 1000
+
+
 def commit_seconds(config: Config) -> float:
-    """Return how long a booking waits for its group's commit: a connection and two statements."""
-    return config.db_pool_timeout_seconds + 2 * config.db_statement_timeout_ms / 1000
+    """Return how long a booking waits for its group's commit: all the time that one of the group
+    may have left, and the statement that was begun last.
+    """
+    return request_seconds(config) + config.db_statement_timeout_ms / 1000
+
+
+def longest_seconds(config: Config) -> float:
+    """Return how long a request may take: it may join a group when its own time is nearly up."""
+    return request_seconds(config) + commit_seconds(config)
 
 
 def find_disorder(config: Config, *, graceful_seconds: float) -> list[str]:
@@ -30,10 +49,10 @@ def find_disorder(config: Config, *, graceful_seconds: float) -> list[str]:
             "DB_LOCK_TIMEOUT_MS is not below DB_STATEMENT_TIMEOUT_MS: a key in progress is answered"
             " BUSY and not IDEMPOTENCY_IN_PROGRESS"
         )
-    longest = 2 * line_seconds(config) + commit_seconds(config)
+    longest = longest_seconds(config)
     if longest >= graceful_seconds:
         found.append(
-            f"DB_POOL_TIMEOUT_SECONDS and twice DB_LOCK_TIMEOUT_MS and DB_STATEMENT_TIMEOUT_MS make"
+            f"twice DB_POOL_TIMEOUT_SECONDS and three times DB_STATEMENT_TIMEOUT_MS make"
             f" {longest:g} s, and a server that ends waits {graceful_seconds:g} s: bookings may be"
             " cut off then"
         )

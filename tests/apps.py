@@ -88,12 +88,12 @@ class Api:
 
 
 @contextmanager
-def running_app(database_url: str, **settings: Any) -> Iterator[Api]:
+def running_app(database_url: str, *, most_waiting: int = 200, **settings: Any) -> Iterator[Api]:
     """Run the application in this process.
 
     Unless ``settings`` say otherwise nothing in it gives up before a test is done: time limits are
     long, and threads and connections enough for every request of a race; and each request races for
-    itself, as if in a process of its own.
+    itself, as if in a process of its own: ``most_waiting`` of them wait for one slot's lock.
     """
     patient: dict[str, Any] = {
         "db_pool_size": 16,
@@ -104,6 +104,7 @@ def running_app(database_url: str, **settings: Any) -> Iterator[Api]:
         "web_threads": 200,
     }
     app = create_app(make_config(database_url=database_url, **(patient | settings)))
+    app.extensions["booking"].gate.most_waiting = most_waiting
     try:
         yield Api(_sender_to_app(app))
     finally:

@@ -1,11 +1,13 @@
 """The three ways in which a use case reaches the database, and what is tried again in each.
 
 Only this module and ``transaction`` know of commits. Waits between attempts hold no connection.
+No attempt begins after the request's deadline (``booking.deadlines``).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import TypeVar
 
 import psycopg2
 
+from booking import deadlines
 from booking.db.connection import Connection
 from booking.db.failures import domain_error
 from booking.db.pool import ConnectionPool
@@ -75,7 +78,7 @@ class Database:
         return self._with_retries(lambda: self._attempt(in_transaction), retry_lost=True)
 
     def _attempt(self, work: Work[T]) -> T:
-        with self._pool.connection() as conn:
+        with self._pool.connection(within_seconds=deadlines.at_most(math.inf)) as conn:
             try:
                 return work(conn)
             except psycopg2.Error as error:
@@ -89,6 +92,7 @@ class Database:
     def _with_retries(attempt: Callable[[], T], *, retry_lost: bool) -> T:
         conflicts = 0
         while True:
+            deadlines.check()
             try:
                 return attempt()
             except TransactionConflict:
@@ -96,7 +100,8 @@ class Database:
                 if conflicts > CONFLICT_RETRIES:
                     raise
                 # Full jitter: those who met once must not meet again in step.
-                time.sleep(random.uniform(0, CONFLICT_PAUSE_SECONDS * 2**conflicts))  # noqa: S311
+                pause = random.uniform(0, CONFLICT_PAUSE_SECONDS * 2**conflicts)  # noqa: S311
+                time.sleep(deadlines.at_most(pause))
             except ConnectionLost:
                 if not retry_lost:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -95,18 +96,18 @@ class ConnectionPool:
         self._read_only_at = 0.0
 
     @contextmanager
-    def connection(self) -> Iterator[PooledConnection]:
+    def connection(self, *, within_seconds: float = math.inf) -> Iterator[PooledConnection]:
         """Lend a connection in autocommit, with no transaction open.
 
-        Raises Overloaded when none is free within the pool's timeout and DatabaseUnavailable when
-        none can be opened.
+        Raises Overloaded when none is free within the pool's timeout, or ``within_seconds`` where
+        that is less, and DatabaseUnavailable when none can be opened.
         """
         if self._pid != os.getpid():
             with self._opening:
                 if self._pid != os.getpid():
                     self._open_in_this_process()
         permits = self._permits
-        if not permits.take(timeout_seconds=self._timeout_seconds):
+        if not permits.take(timeout_seconds=min(self._timeout_seconds, within_seconds)):
             raise Overloaded("No database connection came free in time.")
         try:
             pool = self._pool

@@ -139,18 +139,25 @@ def find_booking(conn: Connection, booking_id: str, owner: str | None) -> FoundB
     return _found(_queries.find_booking(conn, booking_id=booking_id, owner=owner))
 
 
-def confirm_booking(conn: Connection, booking_id: str, owner: str | None) -> Booking | None:
-    """Confirm a live hold; None when there is none. Locks the booking until the commit."""
-    row = _queries.confirm_booking(conn, booking_id=booking_id, owner=owner)
+def confirm_booking(
+    conn: Connection, booking_id: str, owner: str | None, *, waits: bool
+) -> Booking | None:
+    """Confirm a live hold; None when there is none, or, unless it ``waits``, when somebody has
+    locked it. Locks the booking until the commit.
+    """
+    row = _queries.confirm_booking(conn, booking_id=booking_id, owner=owner, waits=waits)
     return _booking(row) if row else None
 
 
-def cancel_booking(conn: Connection, booking_id: str, owner: str | None) -> Booking | None:
-    """Cancel a booking that stands and give its seats back; None when it does not stand.
+def cancel_booking(
+    conn: Connection, booking_id: str, owner: str | None, *, waits: bool
+) -> Booking | None:
+    """Cancel a booking that stands and give its seats back; None when it does not stand, or, unless
+    it ``waits``, when somebody has locked it or its slot.
 
     Locks its slot, then the booking, until the commit.
     """
-    row = _queries.cancel_booking(conn, booking_id=booking_id, owner=owner)
+    row = _queries.cancel_booking(conn, booking_id=booking_id, owner=owner, waits=waits)
     return _booking(row) if row else None
 
 

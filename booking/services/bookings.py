@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -16,14 +21,18 @@ from booking.errors import (
     IdempotencyInProgress,
     IdempotencyKeyReused,
     LockTimeout,
+    Unavailable,
 )
 from booking.models import Booking, BookingEvent, BookingPosition, BookingStatus, SeatRequest
 from booking.repositories import booking_events, bookings
 from booking.repositories.bookings import FoundBooking
-from booking.services.expiry import ExpiryService
+from booking.services.expiry import RETRY_SECONDS, ExpiryService
 from booking.services.group_booking import Answer
 from booking.services.group_commit import GroupCommit
 from booking.services.paging import Page, page_of
+from booking.services.slot_gate import SlotGate
+
+logger = logging.getLogger(__name__)
 
 # Each further attempt follows a change that others made meanwhile: seats that came back, a booking
 # that moved on, a place for a hold that another request of the user took. So many in a row mean
@@ -46,12 +55,14 @@ class BookingService:
         self,
         db: Database,
         expiry: ExpiryService,
+        gate: SlotGate,
         groups: GroupCommit[SeatRequest, Answer | None],
         *,
         max_active_holds_per_user: int,
     ) -> None:
         self._db = db
         self._expiry = expiry
+        self._gate = gate
         self._groups = groups
         self._max_active_holds = max_active_holds_per_user
 
@@ -69,7 +80,7 @@ class BookingService:
             if isinstance(answer, FoundBooking):
                 if not wanted.is_answered_by(answer.booking):
                     raise IdempotencyKeyReused
-                return Booked(self._settled(answer), is_replay=True)
+                return Booked(self._settled(answer).booking, is_replay=True)
             if answer is not None:
                 try:
                     raise answer
@@ -100,7 +111,9 @@ class BookingService:
         if key is None:
             return
         try:
-            self._db.read(lambda conn: bookings.wait_for_key(conn, wanted.user_id, key))
+            # Most likely for a request of the same slot, which waits for its lock.
+            with self._gate.waiting_for(wanted.slot_id):
+                self._db.read(lambda conn: bookings.wait_for_key(conn, wanted.user_id, key))
         except LockTimeout as error:
             raise IdempotencyInProgress from error
 
@@ -110,72 +123,92 @@ class BookingService:
         if len(live) >= limit:
             raise HoldLimit(limit, seconds_left=max(1, min(live)))
         lapsed = [hold for hold in pending if hold.is_unswept]
+        slot_ids = list(dict.fromkeys(hold.slot_id for hold in lapsed))
+        lapsed_ids = [hold.booking_id for hold in lapsed]
+        if lapsed and self._expiry.expire_unlocked_holds(slot_ids, lapsed_ids).holds:
+            return
         for slot_id, holds in groupby(lapsed, attrgetter("slot_id")):
             booking_ids = [hold.booking_id for hold in holds]
             if self._expiry.expire_holds_of_slot(slot_id, booking_ids).holds:
                 return
 
     def get_booking(self, booking_id: str, owner: str | None) -> Booking:
-        """Return a booking; a lapsed hold is failed and its seats given back first.
+        """Return a booking; a lapsed hold is failed and its seats given back first, unless others
+        keep its slot locked for longer than a moment: it is shown as FAILED all the same.
 
         Raises BookingNotFound, for another user's as for none.
         """
+        return self._find(booking_id, owner).booking
+
+    def _find(self, booking_id: str, owner: str | None) -> FoundBooking:
         found = self._db.read(lambda conn: bookings.find_booking(conn, booking_id, owner))
         if found is None:
             raise BookingNotFound
         return self._settled(found)
 
-    def _settled(self, found: FoundBooking) -> Booking:
+    def _settled(self, found: FoundBooking) -> FoundBooking:
         booking = found.booking
         # Most often one batch does for all who look at holds of the slot.
         for booking_ids in (None, [booking.id]):
             if not found.is_unswept:
                 break
-            self._expiry.expire_holds_of_slot(booking.slot_id, booking_ids)
+            try:
+                expired = self._expiry.expire_unlocked_holds([booking.slot_id], booking_ids)
+            except Unavailable as error:
+                logger.info("a lapsed hold stays unswept: %s", error.detail)
+                break
+            if not expired.holds:
+                time.sleep(RETRY_SECONDS)
             again = self._db.read(lambda conn: bookings.find_booking(conn, booking.id, None))
             if again is None:
                 raise BookingNotFound
             found = again
-        return found.booking
+        return found
 
     def confirm_booking(self, booking_id: str, owner: str | None) -> Booking:
         """Confirm a hold that has not lapsed, by the clock after its lock is had; a CONFIRMED
         booking is returned as it is.
 
-        Locks the booking. Raises BookingNotFound, BookingExpired and BookingCancelled.
+        Locks the booking. Raises BookingNotFound, BookingExpired, BookingCancelled and Busy.
         """
-        for _ in range(MAX_ATTEMPTS):
-            confirmed = self._db.write(
-                lambda conn: bookings.confirm_booking(conn, booking_id, owner)
-            )
-            if confirmed:
-                return confirmed
-            booking = self.get_booking(booking_id, owner)
-            if booking.status == BookingStatus.CONFIRMED:
-                return booking
-            if booking.status == BookingStatus.CANCELLED:
-                raise BookingCancelled
-            if booking.status == BookingStatus.FAILED:
-                raise BookingExpired
-        raise Busy
+        return self._move(bookings.confirm_booking, booking_id, owner, BookingStatus.CONFIRMED)
 
     def cancel_booking(self, booking_id: str, owner: str | None) -> Booking:
         """Cancel a booking that stands and give its seats back, once; a CANCELLED one is returned
         as it is.
 
-        Locks the slot, then the booking. Raises BookingNotFound and BookingExpired.
+        Locks the slot, then the booking. Raises BookingNotFound, BookingExpired and Busy.
         """
-        for _ in range(MAX_ATTEMPTS):
-            cancelled = self._db.write(
-                lambda conn: bookings.cancel_booking(conn, booking_id, owner)
-            )
-            if cancelled:
-                return cancelled
-            booking = self.get_booking(booking_id, owner)
-            if booking.status == BookingStatus.CANCELLED:
+        return self._move(bookings.cancel_booking, booking_id, owner, BookingStatus.CANCELLED)
+
+    def _move(
+        self,
+        move: Callable[..., Booking | None],
+        booking_id: str,
+        owner: str | None,
+        goal: BookingStatus,
+    ) -> Booking:
+        # Only a booking that was read tells its slot, and so where to wait: the first attempt, one
+        # statement, waits for nobody.
+        turn: AbstractContextManager[None] = nullcontext()
+        for attempt in range(MAX_ATTEMPTS):
+            waits = attempt > 0
+            with turn:
+                moved = self._db.write(
+                    partial(move, booking_id=booking_id, owner=owner, waits=waits)
+                )
+            if moved:
+                return moved
+            found = self._find(booking_id, owner)
+            booking = found.booking
+            if booking.status == goal:
                 return booking
-            if booking.status == BookingStatus.FAILED:
+            if booking.status == BookingStatus.CANCELLED:
+                raise BookingCancelled
+            # Whoever has locked a hold that seems lapsed may have confirmed it in time.
+            if booking.status == BookingStatus.FAILED and (waits or not found.is_unswept):
                 raise BookingExpired
+            turn = self._gate.waiting_for(booking.slot_id)
         raise Busy
 
     def list_bookings(

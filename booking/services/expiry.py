@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
 
+from booking import deadlines
 from booking.db.connection import Connection
 from booking.db.database import Database
 from booking.errors import StatementRejected
 from booking.repositories import holds, slots
 from booking.repositories.holds import Batch, Expired
+from booking.services.slot_gate import SlotGate
 
 # Of one slot, for whoever looks at it or wants its seats: one statement that fails so many holds.
 MAX_HOLDS_PER_BATCH = 100
@@ -33,8 +36,9 @@ class ExpiryService:
     are and the log names it: its readers and the holds of other slots do not suffer for it.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, gate: SlotGate) -> None:
         self._db = db
+        self._gate = gate
 
     def expire_holds_of_slot(
         self, slot_id: str, booking_ids: Sequence[str] | None = None
@@ -51,13 +55,18 @@ class ExpiryService:
             return holds.expire_holds(conn, [slot_id], MAX_HOLDS_PER_BATCH, booking_ids).expired
 
         try:
-            return self._db.transact(work)
+            with self._gate.waiting_for(slot_id):
+                return self._db.transact(work)
         except StatementRejected as error:
             return _leave(slot_id, error)
 
-    def expire_unlocked_holds_of_slot(self, slot_id: str) -> Expired:
-        """Fail the lapsed holds of a slot where nobody has locked it or them; waits for nobody."""
-        return self._expire_batch([slot_id], MAX_HOLDS_PER_BATCH).expired
+    def expire_unlocked_holds(
+        self, slot_ids: Sequence[str], booking_ids: Sequence[str] | None = None
+    ) -> Expired:
+        """Fail lapsed holds of some slots where nobody has locked them: a batch of those that
+        lapsed first, or these ``booking_ids``, no more than a batch. Waits for nobody.
+        """
+        return self._expire_batch(slot_ids, MAX_HOLDS_PER_BATCH, booking_ids).expired
 
     def sweep(self, stopping: threading.Event | None = None) -> Expired:
         """Fail every lapsed hold that nobody has locked, in batches; waits for nobody.
@@ -91,21 +100,32 @@ class ExpiryService:
         return total
 
     def expire_all(self) -> Expired:
-        """Fail every hold that has lapsed by now: a sweep, then, slot by slot, what was locked."""
-        now = self._db.read(holds.read_clock)
-        total = self.sweep()
-        for slot_id in self._db.read(lambda conn: holds.list_slots_with_lapsed_holds(conn, now)):
-            while (expired := self.expire_holds_of_slot(slot_id)).holds:
-                total += expired
+        """Fail every hold that has lapsed by now: a sweep, then, slot by slot, what was locked.
+
+        Takes as long as there are holds to fail, whatever the deadline of whoever asks for it.
+        """
+        with deadlines.until(math.inf):
+            now = self._db.read(holds.read_clock)
+            total = self.sweep()
+            locked = self._db.read(lambda conn: holds.list_slots_with_lapsed_holds(conn, now))
+            for slot_id in locked:
+                while (expired := self.expire_holds_of_slot(slot_id)).holds:
+                    total += expired
         return total
 
-    def _expire_batch(self, slot_ids: Sequence[str], max_holds: int) -> Batch:
+    def _expire_batch(
+        self, slot_ids: Sequence[str], max_holds: int, booking_ids: Sequence[str] | None = None
+    ) -> Batch:
         try:
-            return self._db.write(lambda conn: holds.expire_holds(conn, slot_ids, max_holds))
+            return self._db.write(
+                lambda conn: holds.expire_holds(conn, slot_ids, max_holds, booking_ids)
+            )
         except StatementRejected as error:
             if len(slot_ids) == 1:
                 return Batch(_leave(slot_ids[0], error))
-        return sum((self._expire_batch([slot_id], max_holds) for slot_id in slot_ids), Batch())
+        return sum(
+            (self._expire_batch([slot_id], max_holds, booking_ids) for slot_id in slot_ids), Batch()
+        )
 
 
 def _leave(slot_id: str, error: Exception) -> Expired:

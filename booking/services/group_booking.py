@@ -21,6 +21,7 @@ from booking.repositories import bookings, holds, slots
 from booking.repositories.bookings import FoundBooking, NewBooking
 from booking.services.expiry import ExpiryService
 from booking.services.shared_commit import SharedCommit
+from booking.services.slot_gate import SlotGate
 from booking.uuid7 import uuid7
 
 # Each further attempt follows a change that the one before made or found: a slot that has to be
@@ -38,6 +39,7 @@ class GroupBooking:
         self,
         db: Database,
         expiry: ExpiryService,
+        gate: SlotGate,
         shared: SharedCommit | None,
         *,
         hold_ttl_seconds: float,
@@ -45,6 +47,7 @@ class GroupBooking:
     ) -> None:
         self._db = db
         self._expiry = expiry
+        self._gate = gate
         self._shared = shared
         self._hold_ttl_seconds = hold_ttl_seconds
         self._max_active_holds = max_active_holds_per_user
@@ -77,7 +80,7 @@ class GroupBooking:
                 if len(answers) == len(wanted) or slot is None:
                     break
                 if new and shared and _has_room(slot, wanted[0]):
-                    # Somebody has locked it.
+                    # Somebody has locked it, or no lane came free.
                     shared = None
                 elif slot.lapsed_seats:
                     self._expiry.expire_holds_of_slot(slot_id)
@@ -98,18 +101,19 @@ class GroupBooking:
         slot: Bookability | None,
         shared: SharedCommit | None,
     ) -> Mapping[int, Answer]:
-        if _is_limited(slot):
-            return self._db.transact(lambda conn: self._book_within_limit(conn, slot_id, new))
-        if shared:
+        if shared and not _is_limited(slot):
             [(index, booking)] = new.items()
             made = shared.book(booking)
             return {index: made} if made else {}
-        return _by_index(
-            new,
-            self._db.write(
-                lambda conn: bookings.insert_bookings(conn, list(new.values()), waits=True)
-            ),
-        )
+        with self._gate.waiting_for(slot_id):
+            if _is_limited(slot):
+                return self._db.transact(lambda conn: self._book_within_limit(conn, slot_id, new))
+            return _by_index(
+                new,
+                self._db.write(
+                    lambda conn: bookings.insert_bookings(conn, list(new.values()), waits=True)
+                ),
+            )
 
     def _with_places_for_holds(
         self, slot_id: str, wanted: Mapping[int, SeatRequest]

@@ -17,6 +17,8 @@ What holds at all times:
 5. A request that waited too long leaves a line that it still stands in: nothing was done for it.
 6. What the database rejected as a whole is committed again one by one, so that one request's fault
    is its own.
+7. A group's work goes by the latest deadline of its requests: nothing is begun when none of them
+   has time left.
 """
 
 from __future__ import annotations
@@ -28,10 +30,15 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Generic, NoReturn, TypeVar
 
+from booking import deadlines
 from booking.errors import LockTimeout, OutcomeUnknown, StatementRejected
 
 Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
+
+
+class TurnMissed(LockTimeout):
+    """The request's turn in its line did not come in time: nothing was done for it."""
 
 
 class _Stage(Enum):
@@ -43,10 +50,11 @@ class _Stage(Enum):
 class _Entry(Generic[Request, Outcome]):
     """One request on its way. ``called`` is released once: to lead, or with the answer."""
 
-    __slots__ = ("answer", "called", "request", "stage")
+    __slots__ = ("answer", "called", "deadline", "request", "stage")
 
     def __init__(self, request: Request) -> None:
         self.request = request
+        self.deadline = deadlines.current()
         self.stage = _Stage.IN_LINE
         self.answer: Callable[[], Outcome] = _raising(OutcomeUnknown())
         self.called = threading.Lock()
@@ -84,7 +92,7 @@ class GroupCommit(Generic[Request, Outcome]):
     def submit(self, name: str, request: Request) -> Outcome:
         """Have the request committed, alone or with others, and return its outcome.
 
-        Raises LockTimeout where its turn did not come, and OutcomeUnknown where its commit was not
+        Raises TurnMissed where its turn did not come, and OutcomeUnknown where its commit was not
         answered in time; and what ``commit`` raises.
         """
         if self._max_group_size == 1:
@@ -104,12 +112,12 @@ class GroupCommit(Generic[Request, Outcome]):
         return entry.answer()
 
     def _wait(self, name: str, entry: _Entry[Request, Outcome]) -> None:
-        if entry.called.acquire(timeout=self._line_seconds):
+        if entry.called.acquire(timeout=deadlines.at_most(self._line_seconds)):
             return
         with self._lock:
             if entry.stage is _Stage.IN_LINE:
                 self._lines[name].remove(entry)
-                raise LockTimeout
+                raise TurnMissed
         entry.called.acquire(timeout=self._commit_seconds)
 
     def _lead(self, name: str, leader: _Entry[Request, Outcome]) -> None:
@@ -130,7 +138,8 @@ class GroupCommit(Generic[Request, Outcome]):
 
     def _commit_group(self, name: str, group: Sequence[_Entry[Request, Outcome]]) -> None:
         try:
-            outcomes = self._commit(name, [entry.request for entry in group])
+            with deadlines.until(max(entry.deadline for entry in group)):
+                outcomes = self._commit(name, [entry.request for entry in group])
         except StatementRejected as error:
             if len(group) == 1:
                 group[0].answer = _raising(error)

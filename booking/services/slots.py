@@ -23,6 +23,7 @@ from booking.repositories import holds, slots
 from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
 from booking.services.paging import Page, page_of
 from booking.services.public_lists import PublicLists
+from booking.services.slot_gate import SlotGate
 from booking.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,12 @@ class SlotChanges(TypedDict, total=False):
 class SlotService:
     """The use cases of slots."""
 
-    def __init__(self, db: Database, expiry: ExpiryService, public_lists: PublicLists) -> None:
+    def __init__(
+        self, db: Database, expiry: ExpiryService, gate: SlotGate, public_lists: PublicLists
+    ) -> None:
         self._db = db
         self._expiry = expiry
+        self._gate = gate
         self._public_lists = public_lists
 
     def create_slot(
@@ -94,7 +98,7 @@ class SlotService:
         if not unswept_seats:
             return slot
         try:
-            self._expiry.expire_unlocked_holds_of_slot(slot_id)
+            self._expiry.expire_unlocked_holds([slot_id])
         except Unavailable as error:
             logger.info("lapsed holds of a slot stay unswept: %s", error.detail)
             return slot
@@ -127,19 +131,21 @@ class SlotService:
             changed = replace(slot, **cast(dict[str, object], changes))  # type: ignore[arg-type] # checked by SlotChanges
             return slot if changed == slot else slots.update_slot(conn, changed)
 
-        return self._db.transact(work)
+        with self._gate.waiting_for(slot_id):
+            return self._db.transact(work)
 
     def delete_slot(self, slot_id: str, is_expected: VersionCondition | None) -> None:
         """Delete a slot that no booking ever named, where ``is_expected`` agrees with the version.
 
         Locks the slot. Raises SlotNotFound, VersionMismatch and SlotHasBookings.
         """
-        if is_expected is None:
-            is_deleted = self._db.write(lambda conn: slots.delete_slot(conn, slot_id))
-        else:
-            is_deleted = self._db.transact(
-                lambda conn: self._delete_expected(conn, slot_id, is_expected)
-            )
+        with self._gate.waiting_for(slot_id):
+            if is_expected is None:
+                is_deleted = self._db.write(lambda conn: slots.delete_slot(conn, slot_id))
+            else:
+                is_deleted = self._db.transact(
+                    lambda conn: self._delete_expected(conn, slot_id, is_expected)
+                )
         if not is_deleted:
             raise SlotNotFound
 

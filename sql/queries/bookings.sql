@@ -358,19 +358,46 @@ SELECT
 FROM current_bookings
 WHERE id = :booking_id::uuid AND (:owner::text IS NULL OR user_id = :owner::text);
 
--- name: confirm_booking(booking_id, owner)^
+-- name: confirm_booking(booking_id, owner, waits)^
 -- Confirms a hold that has not lapsed when its lock is had: the clock is read after the wait. Locks
--- the booking alone; a confirmation moves no seats. No row comes back when it is not such a hold.
-WITH locked_hold AS MATERIALIZED (
+-- the booking alone; a confirmation moves no seats. No row comes back when it is not such a hold, or
+-- when somebody has locked it and is not waited for.
+WITH waited_for AS MATERIALIZED (
     SELECT
         b.id,
         b.expires_at
     FROM bookings AS b
     WHERE
-        b.id = :booking_id::uuid
+        :waits::boolean
+        AND b.id = :booking_id::uuid
         AND (:owner::text IS NULL OR b.user_id = :owner::text)
         AND is_pending(b.status)
     FOR NO KEY UPDATE OF b
+),
+
+passed_by AS MATERIALIZED (
+    SELECT
+        b.id,
+        b.expires_at
+    FROM bookings AS b
+    WHERE
+        NOT :waits::boolean
+        AND b.id = :booking_id::uuid
+        AND (:owner::text IS NULL OR b.user_id = :owner::text)
+        AND is_pending(b.status)
+    FOR NO KEY UPDATE OF b SKIP LOCKED
+),
+
+locked_hold AS MATERIALIZED (
+    SELECT
+        id,
+        expires_at
+    FROM waited_for
+    UNION ALL
+    SELECT
+        id,
+        expires_at
+    FROM passed_by
 ),
 
 confirmed AS (
@@ -411,33 +438,67 @@ SELECT
     updated_at
 FROM confirmed;
 
--- name: cancel_booking(booking_id, owner)^
+-- name: cancel_booking(booking_id, owner, waits)^
 -- Cancels a booking that stands and gives its seats back. Locks its slot, then the booking, then
--- decides. No row comes back when it does not stand: final already, or a hold that has lapsed.
-WITH locked_slot AS MATERIALIZED (
+-- decides. No row comes back when it does not stand (final already, or a hold that has lapsed), or
+-- when somebody has locked either and is not waited for.
+WITH wanted AS MATERIALIZED (
+    SELECT b.slot_id
+    FROM bookings AS b
+    WHERE
+        b.id = :booking_id::uuid
+        AND (:owner::text IS NULL OR b.user_id = :owner::text)
+        AND b.status IN ('PENDING', 'CONFIRMED')
+),
+
+slot_waited_for AS MATERIALIZED (
     SELECT s.id
     FROM slots AS s
-    WHERE
-        s.id = (
-            SELECT b.slot_id
-            FROM bookings AS b
-            WHERE
-                b.id = :booking_id::uuid
-                AND (:owner::text IS NULL OR b.user_id = :owner::text)
-                AND b.status IN ('PENDING', 'CONFIRMED')
-        )
+    WHERE :waits::boolean AND s.id = (SELECT wanted.slot_id FROM wanted)
     FOR NO KEY UPDATE OF s
 ),
 
-locked_booking AS MATERIALIZED (
+slot_passed_by AS MATERIALIZED (
+    SELECT s.id
+    FROM slots AS s
+    WHERE NOT :waits::boolean AND s.id = (SELECT wanted.slot_id FROM wanted)
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+),
+
+booking_waited_for AS MATERIALIZED (
     SELECT
         b.id,
         b.status,
         b.expires_at
     FROM bookings AS b
-    INNER JOIN locked_slot ON b.slot_id = locked_slot.id
+    INNER JOIN slot_waited_for ON b.slot_id = slot_waited_for.id
     WHERE b.id = :booking_id::uuid AND b.status IN ('PENDING', 'CONFIRMED')
     FOR NO KEY UPDATE OF b
+),
+
+booking_passed_by AS MATERIALIZED (
+    SELECT
+        b.id,
+        b.status,
+        b.expires_at
+    FROM bookings AS b
+    INNER JOIN slot_passed_by ON b.slot_id = slot_passed_by.id
+    WHERE b.id = :booking_id::uuid AND b.status IN ('PENDING', 'CONFIRMED')
+    FOR NO KEY UPDATE OF b SKIP LOCKED
+),
+
+locked_booking AS MATERIALIZED (
+    SELECT
+        id,
+        status,
+        expires_at
+    FROM booking_waited_for
+    UNION ALL
+    SELECT
+        id,
+        status,
+        expires_at
+    FROM booking_passed_by
 ),
 
 cancelled AS (

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
-import pytest
-
-from tests.apps import Answer, Api
+from tests.apps import Api
 from tests.concurrency.races import queue_for_slot
 from tests.rows import SlotRow, lapse, read_history, read_slot, read_statuses
-from tests.sessions import LOCK_BOOKING, holding
-from tests.threads import at_once
+from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding
+from tests.threads import at_once, background, results
 
 READERS = 100
-
-Act = Callable[[Api, str], Answer]
 
 
 def test_hundred_reads_beside_two_sweeps(api: Api, database_url: str) -> None:
@@ -31,19 +26,21 @@ def test_hundred_reads_beside_two_sweeps(api: Api, database_url: str) -> None:
     assert_expired_once(database_url, slot_id, booking_id)
 
 
-@pytest.mark.parametrize("others", [[], [Api.cancel, Api.confirm] * 2])
-def test_reads_that_all_found_the_hold_lapsed(
-    api: Api, database_url: str, others: list[Act]
-) -> None:
+def test_reads_beside_those_who_all_wait_for_the_slot(api: Api, database_url: str) -> None:
     slot_id = api.create_slot(total_capacity=5)
     booking_id = api.make_booking(slot_id, num_seats=2, hold=True)
     lapse(database_url, booking_id)
-    acts = [Api.get_booking] * 8 + others
+    acts = [partial(api.cancel, booking_id)] * 4 + [api.expire_pending] * 4
 
-    answers = queue_for_slot(database_url, slot_id, [partial(act, api, booking_id) for act in acts])
+    with background(len(acts)) as start, holding(database_url, LOCK_SLOT, slot_id) as holder:
+        waiting = [start(act) for act in acts]
+        holder.wait_for_waiters(len(acts))
+        reads = holder.run_beside(lambda: at_once([lambda: api.get_booking(booking_id)] * 8))
+        holder.rollback()
+        answers = results(waiting)
 
-    assert {answer.data["status"] for answer in answers[:8]} == {"FAILED"}
-    assert [answer.code for answer in answers[8:]] == ["BOOKING_EXPIRED"] * len(others)
+    assert {answer.data["status"] for answer in reads} == {"FAILED"}
+    assert [answer.code for answer in answers] == ["BOOKING_EXPIRED"] * 4 + [None] * 4
     assert_expired_once(database_url, slot_id, booking_id)
 
 

@@ -22,10 +22,6 @@ def cancel(api: Api, _slot_id: str, booking_id: str) -> Answer:
     return api.cancel(booking_id)
 
 
-def read_lapsed(api: Api, _slot_id: str, booking_id: str) -> Answer:
-    return api.get_booking(booking_id)
-
-
 def change(api: Api, slot_id: str, _booking_id: str) -> Answer:
     return api.change_slot(slot_id, total_capacity=8)
 
@@ -42,7 +38,6 @@ def expire(api: Api, _slot_id: str, _booking_id: str) -> Answer:
     ("act", "has_lapsed"),
     [
         (cancel, False),
-        (read_lapsed, True),
         (change, True),
         (change, False),
         (book, False),

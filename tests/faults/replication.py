@@ -12,6 +12,7 @@ from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import ADDRESS, Layout
 from booking.db.embedded.log import BoundedLog
 from booking.db.embedded.programs import Programs
+from booking.db.embedded.reach import within_reach
 from booking.db.embedded.server import Server
 from tests.faults.chaos.remote import Remote, in_process
 from tests.sessions import wait_until
@@ -30,10 +31,12 @@ class Keeper:
     def __init__(self, directory: Path, source_port: int | None) -> None:
         self._layout = layout = Layout(directory.resolve())
         layout.directory.mkdir(parents=True, exist_ok=True)
-        installation = find_installation()
-        identity = choose_identity(layout, installation.program("postgres"))
-        identity.own(layout.directory)
+        identity = choose_identity(layout)
         self._programs = programs = Programs(identity, BoundedLog(layout), lambda: False)
+        self._lent = ExitStack()
+        installation = self._lent.enter_context(within_reach(find_installation(), identity))
+        layout.data.mkdir(mode=0o700)
+        identity.own(layout.data)
         if source_port is None:
             command = ["initdb", "--username", ROLE, "--auth=trust", "--encoding=UTF8"]
             command += ["--locale=C", "--no-sync"]
@@ -42,7 +45,9 @@ class Keeper:
             command += [f"--dbname={address(source_port)}"]
         program, *arguments = command
         programs.run(
-            [installation.program(program), *arguments, "-D", layout.data], TIMEOUT_SECONDS
+            [installation.program(program), *arguments, "-D", layout.data],
+            TIMEOUT_SECONDS,
+            data=layout.data,
         )
         self._server = Server(layout, installation, programs, SETTINGS)
         self._port: int | None = None
@@ -67,7 +72,10 @@ class Keeper:
 
     def close(self) -> None:
         """Stop the server."""
-        self._server.stop()
+        try:
+            self._server.stop()
+        finally:
+            self._lent.close()
 
 
 def address(port: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -28,7 +29,7 @@ from booking.models import SeatRequest, SlotStatus
 from booking.services.bookings import BookingService
 from booking.services.group_booking import GroupBooking
 from booking.services.group_commit import GroupCommit
-from booking.services.shared_commit import SharedCommit
+from booking.services.shared_commit import LANES, SharedCommit
 from booking.services.slots import SlotChanges
 from tests.factories import make_config, unique
 from tests.failpoints import DIE, Breakpoint, breakpoint_at, failpoint, raise_sqlstate
@@ -66,6 +67,7 @@ class Lanes:
         group_booking = GroupBooking(
             parts.db,
             parts.expiry,
+            parts.gate,
             self.shared,
             hold_ttl_seconds=120,
             max_active_holds_per_user=HOLDS,
@@ -73,6 +75,7 @@ class Lanes:
         self.bookings = BookingService(
             parts.db,
             parts.expiry,
+            parts.gate,
             GroupCommit(
                 group_booking.book_group,
                 max_group_size=100,
@@ -299,7 +302,7 @@ def test_crowd_over_few_slots_from_two_processes_sells_each_seat_once(
         house.pool.close()
 
 
-def test_line_of_a_lane_is_waited_in_with_a_limit(parts: Parts, database_url: str) -> None:
+def test_who_waits_too_long_for_a_lane_commits_by_itself(parts: Parts, database_url: str) -> None:
     lane = Lanes(parts)
     lane.shared._groups._line_seconds = 0.1
     first, second = seats(new_slot(parts, 5)), seats(new_slot(parts, 5))
@@ -309,10 +312,41 @@ def test_line_of_a_lane_is_waited_in_with_a_limit(parts: Parts, database_url: st
     ):
         leader = start(lambda: outcome_of(lane.bookings, first))
         stop.wait_for_stop()
-        assert told([outcome_of(lane.bookings, second)]) == [LockTimeout.__name__]
+        told_of = stop.run_beside(lambda: outcome_of(lane.bookings, second))
+        assert told([told_of]) == ["CONFIRMED"]
         stop.release()
         assert told([result(leader)]) == ["CONFIRMED"]
-    assert read_slot(database_url, second.slot_id).remaining == 5
+    assert read_slot(database_url, second.slot_id).remaining == 4
+
+
+def test_idle_slot_is_booked_while_all_lanes_stand_still(database_url: str) -> None:
+    """Longer than those wait who stand behind its leader."""
+    parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=2000))
+    stuck, slot_id = [seats(new_slot(parts, 5)) for _ in range(LANES)], new_slot(parts, 5)
+    users = ", ".join(f"'{request.user_id}'" for request in stuck)
+    sleep = "PERFORM pg_sleep(3);"
+    with (
+        background() as start,
+        failpoint(database_url, "bookings", sleep, when=f"NEW.user_id IN ({users})"),
+    ):
+        leaders = [start(partial(outcome_of, parts.bookings, request)) for request in stuck]
+        wait_until(lambda: count_asleep(database_url) == LANES, "the lanes to stand still")
+        crowd = [start(lambda: outcome_of(parts.bookings, seats(slot_id))) for _ in range(4)]
+        outcomes = results(crowd)
+        still = count_asleep(database_url)
+        assert told(results(leaders)) == ["CONFIRMED"] * LANES
+    assert told(outcomes) == ["CONFIRMED"] * 4
+    assert still == LANES
+    parts.pool.close()
+
+
+def count_asleep(url: str) -> int:
+    [(count,)] = query(
+        url,
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep'",
+    )
+    return int(count)
 
 
 def test_lane_that_stands_still_holds_up_nobody_while_another_is_idle(

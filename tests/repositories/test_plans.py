@@ -202,6 +202,7 @@ class Examples:
             {"booking_id": self.hold, "owner": None},
             {"booking_id": self.hold, "owner": self.user_of_many},
         ]
+        moved = [of_one | {"waits": waits} for of_one in one for waits in (True, False)]
         return {
             "insert_bookings": [
                 {
@@ -231,8 +232,8 @@ class Examples:
             "sum_seats_of_users": [of_users | {"slot_id": self.slot_of_many}],
             "list_pending_holds": [of_user],
             "find_booking": one,
-            "confirm_booking": one,
-            "cancel_booking": one,
+            "confirm_booking": moved,
+            "cancel_booking": moved,
             "list_bookings": [
                 {
                     "user_id": user_id,

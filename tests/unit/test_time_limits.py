@@ -15,7 +15,14 @@ from booking.config import PROJECT_ROOT, Config
 from booking.db import connection, migrations
 from booking.db.connection import pool_parameters
 from booking.services import readiness
-from booking.time_limits import commit_seconds, find_disorder, line_seconds
+from booking.time_limits import (
+    commit_seconds,
+    find_disorder,
+    lane_seconds,
+    line_seconds,
+    longest_seconds,
+    request_seconds,
+)
 from tests.factories import make_config
 from tests.servers import LiveServer, free_port
 
@@ -106,8 +113,11 @@ def test_database_that_vanished_is_given_up_while_a_server_ends(
 def test_limits_of_the_server(config: Config, gunicorn: dict[str, Any]) -> None:
     answer_at_proxy = seconds_in(DEPLOYMENT, r"proxy_read_timeout (\d+)s")
     idle_at_proxy = seconds_in(DEPLOYMENT, r"keepalive_timeout (\d+)s")
-    longest = 2 * line_seconds(config) + commit_seconds(config)
-    assert line_seconds(config) < commit_seconds(config)
+    longest = longest_seconds(config)
+    assert longest == request_seconds(config) + commit_seconds(config)
+    # A slot's line, its gate and its lock are waited for one after the other.
+    assert_in_order(lane_seconds(config), line_seconds(config))
+    assert_in_order(3 * line_seconds(config), request_seconds(config), commit_seconds(config))
     for stop in STOPS:
         assert_in_order(longest, gunicorn["graceful_timeout"], seconds_in(DEPLOYMENT, stop))
     assert_in_order(longest, gunicorn["graceful_timeout"], gunicorn["timeout"])
@@ -118,7 +128,7 @@ def test_limits_of_the_server(config: Config, gunicorn: dict[str, Any]) -> None:
 def test_documented_limits_are_the_real_ones(
     config: Config, gunicorn: dict[str, Any], database: dict[str, float]
 ) -> None:
-    rows = dict(re.findall(r"^\| ([^|]+) \| (\d+) s\b", DESIGN.split("## Time limits")[1], re.M))
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+) s\b", DESIGN.split("## Time limits")[1], re.M))
     real = {
         "wait for a lock": database["lock_timeout"],
         "wait for a pooled connection": config.db_pool_timeout_seconds,
@@ -128,9 +138,12 @@ def test_documented_limits_are_the_real_ones(
         "answer to the commit of `/ready`": readiness.ANSWER_SECONDS,
         "transaction left idle": database["idle_in_transaction_session_timeout"],
         "a database that vanished without a word is given up": connection.UNACKNOWLEDGED_SECONDS,
+        "request: nothing more is begun": request_seconds(config),
         "line of a slot": line_seconds(config),
-        "line of those who share a commit": line_seconds(config),
+        "turn to wait for a slot's lock": line_seconds(config),
+        "line of those who share a commit": lane_seconds(config),
         "commit of a group": commit_seconds(config),
+        "request, as a whole": longest_seconds(config),
         "shutdown": gunicorn["graceful_timeout"],
         "stop of the service, before it is killed": seconds_in(DEPLOYMENT, STOPS[0]),
         "worker that does not answer the master": gunicorn["timeout"],
@@ -151,10 +164,10 @@ def test_server_starts_with_limits_out_of_order_and_names_them() -> None:
     nowhere = f"postgresql://booking@127.0.0.1:{free_port()}/booking"
     settings = {"DB_LOCK_TIMEOUT_MS": 20_000, "DB_STATEMENT_TIMEOUT_MS": 20_000}
     with LiveServer(nowhere, WEB_CONCURRENCY=1, **settings).serving(wait_for="/health") as server:
-        warnings = [line for line in server.log().splitlines() if "DB_LOCK_TIMEOUT_MS" in line]
+        warnings = [line for line in server.log().splitlines() if "DB_STATEMENT_TIMEOUT_MS" in line]
     assert len(warnings) == 2
     assert "not below DB_STATEMENT_TIMEOUT_MS" in warnings[0]
-    assert "make 82 s, and a server that ends waits 30 s" in warnings[1]
+    assert "make 64 s, and a server that ends waits 30 s" in warnings[1]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +175,8 @@ def test_server_starts_with_limits_out_of_order_and_names_them() -> None:
     [
         ({"db_lock_timeout_ms": 4999}, 0),
         ({"db_lock_timeout_ms": 5000}, 1),
-        ({"db_pool_timeout_seconds": 15.9}, 0),
-        ({"db_pool_timeout_seconds": 16}, 1),
+        ({"db_pool_timeout_seconds": 7.4}, 0),
+        ({"db_pool_timeout_seconds": 7.5}, 1),
         ({"db_statement_timeout_ms": 13_000}, 1),
         ({"db_statement_timeout_ms": 1000}, 1),
     ],
