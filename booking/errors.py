@@ -27,6 +27,7 @@
         ├── Overloaded
         ├── Busy
         │   ├── LockTimeout
+        │   │   └── TurnMissed
         │   └── TransactionConflict
         ├── DatabaseUnavailable
         │   ├── ConnectionLost
@@ -236,6 +237,10 @@ class Busy(Unavailable):
 
 class LockTimeout(Busy):
     """A lock was not had within the lock timeout; nothing was changed."""
+
+
+class TurnMissed(LockTimeout):
+    """The request's turn in its queue did not come in time; nothing was done for it."""
 
 
 class TransactionConflict(Busy):

@@ -31,14 +31,10 @@ from enum import Enum, auto
 from typing import Generic, NoReturn, TypeVar
 
 from booking import deadlines
-from booking.errors import LockTimeout, OutcomeUnknown, StatementRejected
+from booking.errors import OutcomeUnknown, StatementRejected, TurnMissed
 
 Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
-
-
-class TurnMissed(LockTimeout):
-    """The request's turn in its line did not come in time: nothing was done for it."""
 
 
 class _Stage(Enum):

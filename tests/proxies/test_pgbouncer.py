@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +22,7 @@ from tests.rows import read_statuses
 from tests.servers import LiveServer
 from tests.snapshots import violations_of
 
+NAME = "Dr. 王 🦷"
 DOWN_SECONDS = 4.0
 POLL_SECONDS = 0.05
 QUERY_WAIT_SECONDS = 2
@@ -47,9 +50,10 @@ def pooled_url(postgres: ChaosPostgres) -> Iterator[str]:
 
 
 def test_postgres_goes_and_comes_back(postgres: ChaosPostgres, pooled_url: str) -> None:
-    with LiveServer(pooled_url) as server:
+    with LiveServer(pooled_url, PGCLIENTENCODING="LATIN1") as server:
         api = api_over_http(server.base_url)
-        slot_id = api.create_slot()
+        slot_id = api.create_slot(doctor_name=NAME)
+        assert api.get_slot(slot_id).data["doctor_name"] == NAME
         booked = [api.make_booking(slot_id)]
 
         postgres.kill()
@@ -88,3 +92,30 @@ def test_wait_for_one_of_its_connections_ends(postgres: ChaosPostgres) -> None:
             assert time.monotonic() - began < 2 * QUERY_WAIT_SECONDS + 3
             hog.rollback()
         assert api.get_slot(slot_id).status == 200
+
+
+def test_parameter_that_it_refuses_is_named_with_what_to_do(postgres: ChaosPostgres) -> None:
+    told = "unsupported startup parameter: options"
+    mended_by = "ignore_startup_parameters = options"
+    with (
+        pgbouncer(postgres.url, ignore_startup_parameters="") as url,
+        LiveServer(url, WEB_CONCURRENCY=1).serving(wait_for="/health") as server,
+    ):
+        not_ready = api_over_http(server.base_url).get_readiness()
+        logged = server.log()
+        migrated = subprocess.run(
+            [sys.executable, "-m", "booking", "migrate"],
+            cwd=ROOT,
+            env={"DATABASE_URL": url, "PATH": ""},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert not_ready.status == 503
+    assert told in logged
+    assert mended_by in logged
+    assert migrated.returncode == 1
+    [line] = migrated.stderr.splitlines()
+    assert told in line
+    assert mended_by in line
