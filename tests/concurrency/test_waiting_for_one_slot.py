@@ -24,7 +24,7 @@ StartApi = Callable[..., Api]
 
 POOL_SIZE = 8
 LOCK_SLOT_WHOLE = "SELECT id FROM slots WHERE id = %s FOR UPDATE"
-CLAIM_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(%s, hashtextextended(%s, 0)))"
+CLAIM_KEY = "SELECT pg_advisory_xact_lock(key_lock(%s, %s))"
 WAITING = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'booking' AND wait_event_type = 'Lock'
@@ -174,7 +174,7 @@ def test_two_wait_for_the_keys_of_a_slot(start_api: StartApi, database_url: str)
         keys = [unique("key") for _ in range(10)]
         with background() as start, session(database_url) as holder:
             for key in keys:
-                holder.execute(CLAIM_KEY, key, user)
+                holder.execute(CLAIM_KEY, user, key)
             futures: list[Future[Answer]] = [
                 start(partial(api.book, slot_id, key=key, user_id=user)) for key in keys
             ]
