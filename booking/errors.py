@@ -95,7 +95,7 @@ class InvalidInput(DomainError):
 
 
 class MalformedRequest(DomainError):
-    """The body is not one JSON object."""
+    """The body is not one JSON object, or the request is not one in another way."""
 
     detail = "The request body must be one JSON object in UTF-8."
 

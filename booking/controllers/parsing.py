@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 from flask import Flask, request
 from gunicorn.http.errors import NoMoreData, ParseException
@@ -37,12 +38,18 @@ _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
 
 
 def init_app(app: Flask) -> None:
-    """Refuse bodies that say that they are over the limit, read or not."""
+    """Refuse bodies that say that they are over the limit, and queries that are not UTF-8, read or
+    not.
+    """
 
     @app.before_request
-    def refuse_large_body() -> None:
+    def refuse_unread() -> None:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
+        try:
+            unquote_to_bytes(request.query_string).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MalformedRequest("The query must be UTF-8, percent-encoded.") from error
 
 
 def read_object() -> dict[str, Any]:

@@ -33,7 +33,8 @@ from booking.schemas.bookings import MAX_SEATS
 # For clients to read; the docstrings of the error classes are for those who work on this code.
 _MEANINGS: Mapping[str, str] = {
     "MALFORMED_REQUEST": (
-        "The body is not one JSON object in UTF-8: NaN, a field given twice or deep nesting count."
+        "The body is not one JSON object in UTF-8: NaN, a field given twice or deep nesting count. "
+        "Or the query is not UTF-8."
     ),
     "IDEMPOTENCY_KEY_INVALID": "`Idempotency-Key` is not 1 to 255 visible ASCII characters.",
     "UNAUTHENTICATED": "There is no token, or it is malformed, expired or forged.",
@@ -114,9 +115,8 @@ def problems_of(
     """Return what an operation can answer with instead of its success, by status."""
     kinds = set(operation.problems)
     statuses = {413}
-    kinds.add(errors.InvalidInput)
+    kinds |= {errors.InvalidInput, errors.MalformedRequest}
     if operation.body or operation.takes_no_body:
-        kinds.add(errors.MalformedRequest)
         statuses.add(415)
     if access is not Access.ALL:
         kinds.add(errors.Unauthenticated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import (
     InvalidHeader,
+    InvalidHTTPVersion,
+    InvalidRequestLine,
     LimitRequestHeaders,
     LimitRequestLine,
     ParseException,
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 DETAIL = "This is not a request that the server reads."
+NOT_ENCODED = (
+    "Path and query are printable ASCII; any other character, and a space, must be percent-encoded"
+    " (RFC 3986, section 2.1)."
+)
+_REQUEST_LINE = re.compile(rb"[A-Z]+ ([^\r\n]*) HTTP/1\.[0-9]\r\n")
+_UNPRINTABLE = re.compile(rb"[^!-~]")
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +55,15 @@ def _status_of(error: ParseException) -> HTTPStatus:
     return HTTPStatus.BAD_REQUEST
 
 
+def _detail_of(error: ParseException, data: bytes) -> str:
+    # A space in the target is found where the version should be.
+    if isinstance(error, InvalidRequestLine | InvalidHTTPVersion):
+        line = _REQUEST_LINE.match(data)
+        if line and _UNPRINTABLE.search(line[1]):
+            return NOT_ENCODED
+    return DETAIL
+
+
 def refuse_unparsed(
     error: ParseException, data: bytes, refusal: Callable[[Problem, str], WSGIApplication]
 ) -> bytes:
@@ -60,7 +78,7 @@ def refuse_unparsed(
     add_refusal_headers(environ, _headers_in(data))
     environ["HTTP_X_REQUEST_ID"] = begin_request(environ.get("HTTP_X_REQUEST_ID", ""))
     logger.warning("refused before the application: %s %s", problem.code, type(error).__name__)
-    application = refusal(problem, DETAIL)
+    application = refusal(problem, _detail_of(error, data))
     return whole_response(application, environ, closes=True, date=formatdate(usegmt=True))
 
 

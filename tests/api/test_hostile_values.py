@@ -159,9 +159,6 @@ QUERIES: dict[str, ListQuery] = {
 }
 RAW_TEXTS = [
     "%00",
-    "%ff",
-    "%c0%af",
-    "%ed%a0%80",
     "%",
     "%zz",
     "%25",

@@ -45,6 +45,13 @@ def test_unknown_route(offline: FlaskClient, path: str) -> None:
         problem_of(offline.open(path, method=method), 404, "NOT_FOUND")
 
 
+@pytest.mark.parametrize("path", ["/health", "/api/slots", "/api/bookings", "/api/admin/bookings"])
+@pytest.mark.parametrize("query", ["user_id=%ff", "user_id=x&%C3=1", "q=%ed%a0%80", "q=%c0%af"])
+def test_query_that_is_not_utf_8_is_malformed(offline: FlaskClient, path: str, query: str) -> None:
+    told = problem_of(offline.get(f"{path}?{query}"), 400, "MALFORMED_REQUEST")
+    assert told["detail"] == "The query must be UTF-8, percent-encoded."
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

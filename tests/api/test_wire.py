@@ -134,6 +134,27 @@ def test_odd_paths_are_problems(server: LiveServer, path: str) -> None:
     assert json.loads(answer)["request_id"] == headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/api/slots?doctor_name=Müller", "/api/slots?doctor_name=Dr. House", "/api/\t", "/é x"],
+)
+def test_target_that_is_not_percent_encoded_is_told_so(server: LiveServer, target: str) -> None:
+    request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    status, _, answer = _send(server, request.encode())
+    problem = json.loads(answer)
+    assert (status, problem["code"]) == (400, "MALFORMED_REQUEST")
+    assert "percent-encoded" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "line", ["get /é HTTP/1.1", "GET /é", "\x16\x03\x01\xfc\x03", "GET / HTTP/9"]
+)
+def test_what_is_no_request_line_is_not_told_to_be_encoded(server: LiveServer, line: str) -> None:
+    status, _, answer = _send(server, f"{line}\r\nHost: localhost\r\n\r\n".encode())
+    assert status == 400
+    assert "percent-encoded" not in json.loads(answer)["detail"]
+
+
 def test_request_id_cannot_split_the_answer(server: LiveServer) -> None:
     request = (
         b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"

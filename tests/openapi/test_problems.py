@@ -58,6 +58,7 @@ SETTLING_READS = ("/api/bookings/{booking_id}", "/api/bookings/{booking_id}/even
 def expected(method: str, path: str) -> set[str]:
     """Return the codes that the contract gives an operation."""
     codes = OWN.get((method, path), set()) | {
+        "MALFORMED_REQUEST",
         "VALIDATION_ERROR",
         "PAYLOAD_TOO_LARGE",
         "INTERNAL_ERROR",
@@ -67,7 +68,7 @@ def expected(method: str, path: str) -> set[str]:
     if path.startswith(ADMINS):
         codes |= {"FORBIDDEN"}
     if method in {"POST", "PATCH"}:
-        codes |= {"MALFORMED_REQUEST", "UNSUPPORTED_MEDIA_TYPE"}
+        codes |= {"UNSUPPORTED_MEDIA_TYPE"}
     if "{" in path:
         codes |= {"NOT_FOUND"}
     if path not in PROBES:
