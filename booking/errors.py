@@ -104,7 +104,8 @@ class IdempotencyKeyInvalid(DomainError):
     """The header breaks the rule for keys."""
 
     detail = (
-        "Idempotency-Key must be 1 to 255 visible ASCII characters, bare or as a quoted string."
+        "Idempotency-Key must be 1 to 255 visible ASCII characters, bare or as a quoted string, and"
+        " be given once."
     )
 
 

@@ -37,6 +37,14 @@ _JSON = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
 
 
+class _UnsupportedCoding(UnsupportedMediaType):
+    description = "The body must be sent as it is: no Content-Encoding is taken."
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Return the headers, with the codings that are taken (RFC 9110, section 15.5.16)."""
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "identity")]
+
+
 def init_app(app: Flask) -> None:
     """Refuse bodies that say that they are over the limit, and queries that are not UTF-8, read or
     not.
@@ -57,7 +65,7 @@ def read_object() -> dict[str, Any]:
 
     Raises MalformedRequest, and werkzeug's 413 and 415.
     """
-    return _object_of(_read_bytes())
+    return _object_of(_parse_body(_read_bytes()))
 
 
 def read_body(schema: Schema) -> dict[str, Any]:
@@ -66,9 +74,10 @@ def read_body(schema: Schema) -> dict[str, Any]:
 
 
 def read_no_body(schema: Schema) -> None:
-    """Check that nothing was sent, or an object of which the schema knows no field."""
-    if body := _read_bytes():
-        load(schema, _object_of(body))
+    """Check that nothing was sent, null, or an object of which the schema knows no field."""
+    body = _read_bytes()
+    if body and (parsed := _parse_body(body)) is not None:
+        load(schema, _object_of(parsed))
 
 
 def read_query(schema: Schema, *, required: Collection[str] = ()) -> dict[str, Any]:
@@ -155,11 +164,20 @@ def _read_bytes() -> bytes:
     return body
 
 
-def _object_of(body: bytes) -> dict[str, Any]:
+def _parse_body(body: bytes) -> Any:
+    codings = request.headers.get("Content-Encoding", "").lower().split(",")
+    if body and any(coding.strip() not in {"", "identity"} for coding in codings):
+        raise _UnsupportedCoding
     content_type = request.headers.get("Content-Type", "")
     if (body or content_type) and not _is_json(content_type):
         raise UnsupportedMediaType("The Content-Type must be application/json.")
-    return _parse_object(body)
+    return _parse_json(body)
+
+
+def _object_of(parsed: Any) -> dict[str, Any]:
+    if not isinstance(parsed, dict):
+        raise MalformedRequest("The request body must be a JSON object.")
+    return parsed
 
 
 def _split_tags(value: str) -> list[str]:
@@ -175,9 +193,10 @@ def _is_json(content_type: str) -> bool:
     return charset is None or charset[1].lower() in {"utf-8", "utf8", "us-ascii"}
 
 
-def _parse_object(body: bytes) -> dict[str, Any]:
+def _parse_json(body: bytes) -> Any:
     try:
-        text = body.decode("utf-8")
+        # A byte order mark before the text is passed over (RFC 8259, section 8.1).
+        text = body.decode("utf-8-sig")
         parsed = _json_decoder.decode(text)
         _check_depth(parsed)
         if "\\u" in text:
@@ -185,8 +204,6 @@ def _parse_object(body: bytes) -> dict[str, Any]:
             json.dumps(parsed, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise MalformedRequest from error
-    if not isinstance(parsed, dict):
-        raise MalformedRequest("The request body must be a JSON object.")
     return parsed
 
 

@@ -192,7 +192,8 @@ def _answer_http_exception(error: HTTPException) -> Response:
         # Flask's wrapping of what failed after the view.
         return _answer_defect(getattr(error, "original_exception", None) or error)
     problem = problem_of_status(status)
-    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    told = ("Allow", "Accept-Encoding")
+    headers = {name: value for name, value in error.get_headers() if name in told}
     return _respond(problem, error.description or problem.title, {}, headers)
 
 

@@ -24,8 +24,8 @@ REQUEST_HEADERS: Mapping[str, dict[str, Any]] = {
     "Idempotency-Key": {
         "description": (
             "Makes it safe to send the request again: 1 to 255 visible ASCII characters, bare or "
-            "as a quoted string. Make a new one for each booking that you want, a UUID say, and "
-            "keep it for the repeats."
+            "as a quoted string, in one header. Make a new one for each booking that you want, a "
+            "UUID say, and keep it for the repeats."
         ),
         "schema": {"type": "string", "pattern": _KEY_PATTERN},
     },
@@ -79,6 +79,10 @@ RESPONSE_HEADERS: Mapping[str, dict[str, Any]] = {
     "WWW-Authenticate": {
         "description": "The way to authenticate (RFC 6750).",
         "schema": {"type": "string", "pattern": "^Bearer"},
+    },
+    "Accept-Encoding": {
+        "description": "Where the body had a `Content-Encoding`: those that are taken.",
+        "schema": {"type": "string", "const": "identity"},
     },
     "Allow": {
         "description": "The methods that the path knows.",

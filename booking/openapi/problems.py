@@ -36,7 +36,9 @@ _MEANINGS: Mapping[str, str] = {
         "The body is not one JSON object in UTF-8: NaN, a field given twice or deep nesting count. "
         "Or the query is not UTF-8."
     ),
-    "IDEMPOTENCY_KEY_INVALID": "`Idempotency-Key` is not 1 to 255 visible ASCII characters.",
+    "IDEMPOTENCY_KEY_INVALID": (
+        "`Idempotency-Key` is not 1 to 255 visible ASCII characters, or is given twice."
+    ),
     "UNAUTHENTICATED": "There is no token, or it is malformed, expired or forged.",
     "FORBIDDEN": (
         "The token is good, but its user may not do this. Where none are asked for: not by that "
@@ -59,7 +61,9 @@ _MEANINGS: Mapping[str, str] = {
     "IDEMPOTENCY_IN_PROGRESS": "Another request with the same key is still under way.",
     "VERSION_MISMATCH": "The slot has changed since the version that `If-Match` names.",
     "PAYLOAD_TOO_LARGE": "The body has more than 64 KiB.",
-    "UNSUPPORTED_MEDIA_TYPE": "The `Content-Type` of the body is not `application/json`.",
+    "UNSUPPORTED_MEDIA_TYPE": (
+        "The `Content-Type` of the body is not `application/json`, or it has a `Content-Encoding`."
+    ),
     "VALIDATION_ERROR": (
         "Fields of the body or the query break their rules; `errors` names each, of many the first "
         f"{errors.MAX_TOLD_FAULTS}."
@@ -173,6 +177,8 @@ def response_of(problems: Sequence[Problem]) -> dict[str, Any]:
         headers["WWW-Authenticate"] = response_header("WWW-Authenticate", required=True)
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = response_header("Allow", required=True)
+    if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        headers["Accept-Encoding"] = response_header("Accept-Encoding", required=False)
     variants = list(_variants(problems))
     return {
         "description": "\n".join(_lines(problems)),

@@ -197,6 +197,7 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 request.method, request.path, request.query, request.headers
             )
         if refused is None:
+            _join_keys(request)
             gathered = GatheredSends(client)
             try:
                 self.handle_request(server_name, request, gathered, addr)
@@ -239,6 +240,17 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 def _body_length(request: Any) -> int:
     # The parser has refused what is no number.
     return next((int(value) for name, value in request.headers if name == "CONTENT-LENGTH"), 0)
+
+
+def _join_keys(request: Any) -> None:
+    """Join the values of a repeated Idempotency-Key by a comma and a space (RFC 9110, section 5.3).
+    gunicorn would leave out the space, by which two keys are told from one that has a comma.
+    """
+    name = "IDEMPOTENCY-KEY"
+    keys = [header for header in request.headers if header[0] == name]
+    if len(keys) > 1:
+        others = [header for header in request.headers if header[0] != name]
+        request.headers = [*others, (name, ", ".join(value for _, value in keys))]
 
 
 def _accept_the_rest(server: StreamServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +27,8 @@ CALLS = {
     "expire": ("POST", "/api/admin/expire-pending"),
 }
 ROUTES = list(CALLS)
+TAKE_NO_BODY = ["confirm", "cancel", "expire"]
+MARK = b"\xef\xbb\xbf"
 
 
 @pytest.fixture
@@ -55,14 +58,15 @@ MALFORMED: dict[str, bytes] = {
     "a field twice alike": b'{"num_seats": 1, "num_seats": 1}',
     "a field twice, escaped": b'{"hold": true, "h\\u006fld": false}',
     "a field twice in the deep": b'{"x": [{"y": {"z": 1, "z": 2}}]}',
-    "null": b"null",
     "true": b"true",
     "a number": b"1",
     "a string": b'"{}"',
     "a list": b"[]",
     "a list of an object": b"[{}]",
     "blank": b"  \n",
-    "UTF-8 with a mark": b"\xef\xbb\xbf{}",
+    "UTF-8 with two marks": MARK + MARK + b"{}",
+    "nothing but a mark": MARK,
+    "a mark at the end": b"{}" + MARK,
     "UTF-16": json.dumps({"num_seats": 1}).encode("utf-16"),
     "UTF-16 without a mark": json.dumps({"num_seats": 1}).encode("utf-16-le"),
     "UTF-32": json.dumps({"num_seats": 1}).encode("utf-32"),
@@ -93,6 +97,63 @@ MALFORMED: dict[str, bytes] = {
 def test_body_that_is_not_one_json_object_is_malformed(send: Send, body: bytes) -> None:
     for route in ROUTES:
         problem_of(send(route, body), 400, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("route", ["create_slot", "change_slot", "book"])
+def test_null_is_no_object(send: Send, route: str) -> None:
+    problem_of(send(route, b"null"), 400, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize("body", [b"null", b" null\n", MARK + b"null", MARK + b"{}", b"{}"])
+def test_null_is_no_body_where_none_is_taken(
+    client: FlaskClient, new_slot: Maker, body: bytes
+) -> None:
+    hold = booking_body(new_slot()["id"], hold=True)
+    booking_id = data_of(client.post("/api/bookings", json=hold), 201)["id"]
+    sent = {"data": body, "content_type": "application/json"}
+    for call, status in (("confirm", "CONFIRMED"), ("cancel", "CANCELLED")):
+        answer = client.post(f"/api/bookings/{booking_id}/{call}", **sent)
+        assert data_of(answer)["status"] == status
+    data_of(client.post("/api/admin/expire-pending", **sent))
+
+
+@pytest.mark.parametrize("route", TAKE_NO_BODY)
+def test_null_has_to_be_json_too(send: Send, route: str) -> None:
+    problem_of(send(route, b"null", "text/plain"), 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_mark_before_the_json_is_passed_over(client: FlaskClient) -> None:
+    body = MARK + json.dumps(slot_body(doctor_name="Dr. \ufeff Mark")).encode()
+    response = client.post("/api/admin/slots", data=body, content_type="application/json")
+    assert data_of(response, 201)["doctor_name"] == "Dr. \ufeff Mark"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip", "x"])
+def test_body_in_a_coding_is_not_taken(offline: FlaskClient, coding: str) -> None:
+    compressed = gzip.compress(b"{}")
+    for method, path in CALLS.values():
+        for body in (compressed, b"{}"):
+            response = offline.open(
+                path,
+                method=method,
+                data=body,
+                content_type="application/json",
+                headers={"Content-Encoding": coding},
+            )
+            told = problem_of(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+            assert "Content-Encoding" in told["detail"]
+            assert response.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "identity, identity"])
+def test_body_as_it_is_is_taken(client: FlaskClient, coding: str) -> None:
+    headers = {"Content-Encoding": coding}
+    data_of(client.post("/api/admin/slots", json=slot_body(), headers=headers), 201)
+
+
+def test_coding_of_no_body_is_none(client: FlaskClient) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    data_of(client.post("/api/admin/expire-pending", headers=headers))
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "-" + "9" * 60_000], ids=["5 kB", "60 kB"])

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from booking.controllers.parsing import MAX_BODY_BYTES
+from tests.apps import api_over_http
 from tests.factories import booking_body, slot_body
 from tests.servers import LiveServer
 
@@ -132,6 +133,41 @@ def test_odd_paths_are_problems(server: LiveServer, path: str) -> None:
     status, headers, answer = _send(server, request.encode("latin-1"))
     assert status in {404, 422}
     assert json.loads(answer)["request_id"] == headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "keys", [["a", "b"], ["a", "a"], ['"a"', '"b"'], ['"a', 'b"'], ["a", ""], ["", "a"]]
+)
+def test_two_keys_are_none(server: LiveServer, keys: list[str]) -> None:
+    api = api_over_http(server.base_url)
+    body = json.dumps(booking_body(api.create_slot(total_capacity=5))).encode()
+    lines = [JSON, f"Content-Length: {len(body)}", *(f"Idempotency-Key: {key}" for key in keys)]
+    status, _, answer = _send(server, _post("/api/bookings", lines, body))
+    assert (status, json.loads(answer)["code"]) == (400, "IDEMPOTENCY_KEY_INVALID")
+
+
+def test_one_key_may_have_a_comma(server: LiveServer) -> None:
+    api = api_over_http(server.base_url)
+    body = json.dumps(booking_body(api.create_slot(total_capacity=5))).encode()
+    lines = [JSON, f"Content-Length: {len(body)}", "Idempotency-Key: a,b"]
+    told = [_send(server, _post("/api/bookings", lines, body)) for _ in range(2)]
+    assert [status for status, _, _ in told] == [201, 201]
+    assert told[1][1]["idempotency-replayed"] == "true"
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Host"])
+def test_header_with_one_value_comes_once(server: LiveServer, name: str) -> None:
+    lines = [JSON, "Content-Length: 2", f"{name}: {'localhost' if name == 'Host' else JSON[14:]}"]
+    status, _, answer = _send(server, _post("/api/bookings", lines, b"{}"))
+    assert (status, json.loads(answer)["code"]) == (400, "MALFORMED_REQUEST")
+
+
+def test_tags_in_two_lines_are_a_list(server: LiveServer) -> None:
+    slot_id = api_over_http(server.base_url).create_slot(total_capacity=5)
+    body = b'{"status": "CLOSED"}'
+    lines = [JSON, f"Content-Length: {len(body)}", 'If-Match: "0"', 'If-Match: "1"']
+    request = _post(f"/api/admin/slots/{slot_id}", lines, body).replace(b"POST", b"PATCH", 1)
+    assert _send(server, request)[0] == 200
 
 
 @pytest.mark.parametrize(

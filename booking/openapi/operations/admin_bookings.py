@@ -35,7 +35,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "Fails every hold that is past its `expires_at` when this is called, and gives the "
             "seats back. The server sweeps by itself from time to time, and lapsed seats count as "
             "free in any case; this makes it happen now. Safe to repeat, and beside bookings: each "
-            "hold is failed once. Send no body, or `{}`."
+            "hold is failed once. Send no body, `null` or `{}`."
         ),
         takes_no_body=True,
         success=one(

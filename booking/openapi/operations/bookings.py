@@ -139,7 +139,7 @@ OPERATIONS: Mapping[str, Operation] = {
             "Makes a `PENDING` booking `CONFIRMED` for good, if its time has not run out by the "
             "server's clock, even by a moment. It cannot be refused because the slot closed or "
             "began meanwhile. Safe to repeat: confirming what is confirmed changes nothing and "
-            "answers the same. Send no body, or `{}`."
+            "answers the same. Send no body, `null` or `{}`."
         ),
         takes_no_body=True,
         success=one(
@@ -154,8 +154,8 @@ OPERATIONS: Mapping[str, Operation] = {
         summary="Cancel a booking or a hold",
         description=(
             "Gives the seats of a `PENDING` or `CONFIRMED` booking back, once. Safe to repeat: "
-            "cancelling what is cancelled changes nothing and answers the same. Send no body, or "
-            "`{}`."
+            "cancelling what is cancelled changes nothing and answers the same. Send no body, "
+            "`null` or `{}`."
         ),
         takes_no_body=True,
         success=one(
