@@ -25,7 +25,7 @@ from booking.db.database import Database
 from booking.db.pool import ConnectionPool
 from booking.errors import Overloaded
 from booking.jobs.sweeper import HoldSweeper
-from booking.middleware import authentication, cors, logs, loopback, request_id
+from booking.middleware import authentication, cors, logs, loopback, request_id, target
 from booking.middleware.admission import Admission
 from booking.middleware.arrival import Arrival
 from booking.middleware.headers import SecurityHeaders
@@ -174,6 +174,7 @@ def create_app(config: Config) -> Flask:
     request_id.init_app(app)
     logs.init_app(app)
     loopback.init_app(app, config)
+    target.init_app(app)
     authentication.init_app(app, config.auth)
     parsing.init_app(app)
     cors.init_app(app, config.cors_origins)

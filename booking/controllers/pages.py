@@ -15,6 +15,7 @@ from marshmallow import Schema
 
 from booking.controllers.responses import data_response, public_path
 from booking.errors import InvalidInput
+from booking.middleware.target import public_host
 from booking.models import BookingPosition, SlotPosition
 from booking.services.paging import Page
 
@@ -82,7 +83,8 @@ def page_response(
         next_cursor = cursors.write(parts_of(page.next_position))
         query = urlencode({**request.args.to_dict(), "cursor": next_cursor})
         # request.base_url would decode a host in Punycode into what no header can carry.
-        address = f"{request.scheme}://{request.host}{public_path(request.root_path, request.path)}"
+        path = public_path(request.root_path, request.path)
+        address = f"{request.scheme}://{public_host()}{path}"
         headers["Link"] = f'<{address}?{query}>; rel="next"'
     return data_response(
         schema.dump(page.rows, many=True),

@@ -34,7 +34,7 @@ from booking.schemas.bookings import MAX_SEATS
 _MEANINGS: Mapping[str, str] = {
     "MALFORMED_REQUEST": (
         "The body is not one JSON object in UTF-8: NaN, a field given twice or deep nesting count. "
-        "Or the query is not UTF-8."
+        "Or the query is not UTF-8, or the `Host` none."
     ),
     "IDEMPOTENCY_KEY_INVALID": (
         "`Idempotency-Key` is not 1 to 255 visible ASCII characters, or is given twice."
