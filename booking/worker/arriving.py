@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
 import gevent
 from greenlet import greenlet
+from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.http.unreader import SocketUnreader
 
 # As much as gunicorn reads at a time.
 READ_BYTES = 8192
+MAX_HEAD_BYTES = 32 * 1024
 _READABLE = 1
+# Where a head ends, or is none: each of its lines ends with CRLF (RFC 9112, section 2.2).
+_END_OF_HEAD = re.compile(rb"\r\n\r\n|(?<!\r)\n")
+_LONGEST_END = 4
 
 
 class IdleTooLong(Exception):
@@ -44,28 +51,63 @@ class IdleConnections:
             waiting.throw(IdleTooLong)
 
 
-class Arrivals:
-    """What comes on a connection. Whoever asks gives way: others get their turn, whatever a client
-    has sent ahead.
+class Arrivals(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
+    """What comes on a connection, for gunicorn's parser. Whoever asks gives way: others get their
+    turn, whatever a client has sent ahead.
     """
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        super().__init__(client, READ_BYTES)
         self._hub = gevent.get_hub()
         self._is_readable = self._hub.loop.io(client.fileno(), _READABLE)
+        self._body_bytes_left = 0
 
-    def next_bytes(self, unreader: Any) -> bytes:
-        """Return what was read ahead, or what comes. StopIteration where nothing will."""
-        data: bytes = unreader.take_buffered()
+    def next_head(self) -> bytes:
+        """Return what was read ahead and what comes, up to the end of a head, or to the bytes that
+        one may have: the parser looks through all of it, and does so once. StopIteration where
+        nothing comes.
+        """
+        self._body_bytes_left = 0
+        data: bytes = self.take_buffered()
         if data:
             gevent.sleep(0)
-            return data
+        else:
+            data = self._receive(READ_BYTES)
+            if not data:
+                raise StopIteration
+        return data if b"\r\n\r\n" in data else self._gather(bytearray(data))
+
+    def begin_body(self, max_bytes: int) -> None:
+        """Let a body be read: so many bytes of the connection and no more."""
+        self._body_bytes_left = max_bytes
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Return what comes of a body; gunicorn's readers ask for it. Raises LimitRequestHeaders
+        beyond what may be read, which is nothing while a head is parsed.
+        """
+        if self._body_bytes_left <= 0:
+            raise LimitRequestHeaders("more than is read of a request")
+        # What is there already is received without a wait.
+        gevent.sleep(0)
+        data: bytes = super().chunk(size_hint)
+        self._body_bytes_left -= len(data)
+        return data
+
+    def _gather(self, data: bytearray) -> bytes:
+        searched = 0
+        while len(data) < MAX_HEAD_BYTES and not _END_OF_HEAD.search(data, searched):
+            searched = max(0, len(data) - _LONGEST_END + 1)
+            received = self._receive(min(READ_BYTES, MAX_HEAD_BYTES - len(data)))
+            if not received:
+                raise StopIteration
+            data += received
+        return bytes(data)
+
+    def _receive(self, size: int) -> bytes:
         # To ask the socket before the loop would be a call more for each request.
         self._hub.wait(self._is_readable)
-        data = self._client.recv(READ_BYTES)
-        if not data:
-            raise StopIteration
-        return data
+        received: bytes = self.sock.recv(size)
+        return received
 
     def close(self) -> None:
         """End the use of the loop's watcher."""

@@ -25,7 +25,6 @@ from gevent.server import StreamServer
 from gevent.socket import SOCK_STREAM
 from gevent.socket import socket as GreenSocket  # noqa: N812
 from gunicorn import util
-from gunicorn.http import get_parser
 from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseException
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -33,6 +32,7 @@ from booking.db.green import make_green
 from booking.middleware.admission import add_refusal_headers
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.collector import collect_seldom
+from booking.worker.parsing import Parser
 from booking.worker.plain import read_plain
 from booking.worker.refusals import refuse_unparsed, whole_response
 from booking.worker.sending import GatheredSends, send
@@ -44,8 +44,8 @@ MAX_ACCEPTS_A_TURN = 32
 # A client that was told to keep its connection may be sending: it is answered, and told to close
 # (RFC 9112, section 9.6).
 LINGER_SECONDS = 2.0
-# What the application left of a body is read and thrown away so long and so far, or the connection
-# ends with it.
+# What the application left of a body is read and thrown away so long, or the connection ends with
+# it; so many bytes are taken of any body.
 DRAIN_SECONDS = 5.0
 DRAIN_BYTES = 1024 * 1024
 _CLIENT_LEFT = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}
@@ -134,15 +134,17 @@ class BookingWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         # Whoever does not go on with a body, or takes nothing of an answer, is given up.
         client.settimeout(self.cfg.keepalive)
         try:
-            parser = get_parser(self.cfg, client, addr)
+            parser = Parser(self.cfg, client, addr)
+            parser.unreader = arrivals
             while True:
                 request = None
                 with self._idle:
-                    data = arrivals.next_bytes(parser.unreader)
+                    data = arrivals.next_head()
                     refused = self._plain_to_turn_away(data)
                     if refused is None:
-                        parser.unreader.unread(data)
+                        arrivals.unread(data)
                         request = next(parser)
+                        arrivals.begin_body(DRAIN_BYTES)
                 if refused is not None:
                     closes = not self.alive
                     send(client, self._refusal(refused, closes=closes))

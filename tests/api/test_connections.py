@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
@@ -142,6 +142,22 @@ def test_connection_that_says_nothing_more_ends(database_url: str, sent: bytes) 
     ):
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+def test_head_that_dribbles_in_has_no_more_time(database_url: str) -> None:
+    with (
+        LiveServer(database_url, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS="--keep-alive 1") as server,
+        connect(server) as connection,
+    ):
+        began = time.monotonic()
+        connection.sendall(b"GET /health HTTP/1.1\r\nX: ")
+        connection.settimeout(0.1)
+        ended = False
+        while not ended and time.monotonic() - began < 10:
+            with suppress(TimeoutError):
+                connection.sendall(b"a")
+                ended = connection.recv(100) == b""
+        assert ended
 
 
 def test_connection_is_as_patient_after_every_request(database_url: str) -> None:

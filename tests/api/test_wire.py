@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import suppress
 
 import pytest
 
 from booking.controllers.parsing import MAX_BODY_BYTES
 from tests.apps import api_over_http
-from tests.factories import booking_body, slot_body
+from tests.factories import UNKNOWN_ID, booking_body, slot_body
 from tests.servers import LiveServer
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -68,6 +69,44 @@ def test_request_that_two_servers_could_read_in_two_ways_is_refused(
 ) -> None:
     status, _, _ = _send(server, _post("/api/bookings", [JSON, *headers], b"{}0\r\n\r\n"))
     assert status in {400, 501}
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        b"GET /health HTTP/1.1\nHost: a\n\n",
+        b"GET /health HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_nothing_behind_a_refused_request_is_one(server: LiveServer, refused: bytes) -> None:
+    behind = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    status, headers, rest = _send(server, refused + behind)
+    assert (status, headers["connection"]) == (400, "close")
+    assert b"HTTP/1.1" not in rest.partition(b"}")[2]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_requests_are_told_apart_however_they_come(server: LiveServer, size: int) -> None:
+    """Two requests with bodies, and a line between them that is passed over (RFC 9112, 2.2)."""
+    body = json.dumps(booking_body(UNKNOWN_ID)).encode()
+    lines = b"POST /api/bookings HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % JSON.encode()
+    sent = lines + b"Transfer-Encoding: chunked\r\n\r\n" + _chunked(body, 5)
+    sent += b"\r\n" + lines + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+    sent += b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    received = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(sent), size):
+            connection.sendall(sent[start : start + size])
+            time.sleep(0.001)
+        while answer := connection.recv(65_536):
+            received += answer
+    statuses = [answer[:3] for answer in received.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"404", b"404", b"200"]
 
 
 def test_body_in_chunks_is_taken(server: LiveServer) -> None:

@@ -13,6 +13,7 @@ import requests
 
 from booking.controllers.problems import PROBLEM_TYPE
 from booking.middleware.headers import SECURITY_HEADERS
+from booking.worker.arriving import MAX_HEAD_BYTES
 from tests.api.answers import PROBLEM_MEMBERS
 from tests.factories import UNKNOWN_ID, booking_body, slot_body, unique
 from tests.security.callers import ADMIN, as_user
@@ -21,6 +22,12 @@ from tests.servers import LiveServer
 
 Servers = Callable[[str], LiveServer]
 ORIGIN = "https://app.example.com"
+
+
+def _head_of(size: int) -> bytes:
+    fields = request_bytes("GET", "/health", *["X: " + "a" * 8000] * 4)[:-2]
+    return fields + b"Y: " + b"a" * (size - len(fields) - 7) + b"\r\n\r\n"
+
 
 # gunicorn.conf.py's limits, each by one more than it takes, and what else its parser refuses.
 REFUSED_BY_THE_PARSER: dict[str, tuple[int, bytes]] = {
@@ -33,6 +40,11 @@ REFUSED_BY_THE_PARSER: dict[str, tuple[int, bytes]] = {
         431,
         request_bytes("GET", "/health", *["X: " + "a" * 8000] * 99),
     ),
+    "head that does not end": (
+        431,
+        request_bytes("GET", "/health", *["X: " + "a" * 8000] * 5)[:-2],
+    ),
+    "head that is too large by a byte": (431, _head_of(MAX_HEAD_BYTES + 1)),
     "no version": (400, b"GET /health\r\n\r\n"),
     "a version of its own": (400, b"GET /health HTTP/9.9\r\n\r\n"),
     "no HTTP at all": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
@@ -116,6 +128,7 @@ def test_the_largest_request_that_is_allowed_is_served(guarded_server: Servers) 
     many = ["X-Many: a"] * 98
     assert exchange(port, request_bytes("GET", "/health", *many)).status == 200
     assert exchange(port, request_bytes("GET", "/health", "X-Large: " + "a" * 8000)).status == 200
+    assert exchange(port, _head_of(MAX_HEAD_BYTES)).status == 200
 
 
 def test_every_answer_bears_the_security_headers(guarded_server: Servers) -> None:
