@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from booking.db.hosts import Hosts
+from booking.db.hosts import Hosts, takes_writes
 
 Connection = extensions.connection
 
@@ -33,7 +33,8 @@ SIGN_OF_LIFE_INTERVAL_SECONDS = 5
 RECONNECT_PAUSE_SECONDS = 0.25
 
 # What PostgreSQL reports unasked of a session that can write nothing (PostgreSQL, chapter "libpq",
-# "Connection Status Functions", PQparameterStatus). A pooler may report neither.
+# "Connection Status Functions", PQparameterStatus). PgBouncer goes on reporting what its first
+# server said.
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 
 _REACHING: dict[str, Any] = {
@@ -66,7 +67,6 @@ def connect(dsn: str, *, application_name: str) -> Connection:
             }
         ),
     )
-    conn.autocommit = True
     return conn
 
 
@@ -164,12 +164,16 @@ class _Pause:
 _pause = _Pause()
 
 
+def _reports_read_only(conn: Connection) -> bool:
+    return any(conn.info.parameter_status(name) == "on" for name in _READ_ONLY)
+
+
 class PooledConnection(extensions.connection):
     """A connection in autocommit that is not attempted right after a failed attempt.
 
-    ``opened_at`` is the ``time.monotonic()`` at which it stood. ``prepares`` while prepared
-    statements stay with it; ``runs_of_plans`` counts theirs by name. ``answer_seconds`` is how long
-    its answers are waited for, where greenlets wait.
+    ``opened_at`` is the ``time.monotonic()`` at which it stood, ``is_read_only`` whether it took no
+    writes then. ``prepares`` while prepared statements stay with it; ``runs_of_plans`` counts
+    theirs by name. ``answer_seconds`` is how long its answers are waited for, where greenlets wait.
     """
 
     prepares = True
@@ -185,16 +189,11 @@ class PooledConnection(extensions.connection):
             raise
         self.opened_at = time.monotonic()
         self.autocommit = True
+        self.is_read_only = _reports_read_only(self) and not takes_writes(self)
         self.runs_of_plans: dict[str, int] = {}
         # The driver's own socket, which libpq has made non-blocking, by another number.
         self._peeking = socket.socket(fileno=os.dup(self.fileno()))
         self._peeking.setblocking(False)
-
-    def is_read_only(self) -> bool:
-        """Tell whether the server said, with its last answer, that the session takes no writes.
-        Costs no round trip.
-        """
-        return any(self.info.parameter_status(name) == "on" for name in _READ_ONLY)
 
     def was_closed_by_server(self) -> bool:
         """Tell whether bytes or an end wait on an idle connection: the server speaks unasked to say

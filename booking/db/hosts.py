@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import connection, parse_dsn
 
 # Where libpq looks for what the string does not say (PostgreSQL, chapter "libpq", "Environment
 # Variables").
@@ -42,11 +42,13 @@ class Hosts:
         self._hosts = list_hosts(dsn)
         self._last: Host | None = None
         self._last_address: Host | None = None
-        if len(self._hosts) > 1 and not _look_up("target_session_attrs", parse_dsn(dsn)):
-            self._dsn = make_dsn(dsn, target_session_attrs="read-write")
+        # Not by giving libpq this parameter: it would believe what a pooler reports.
+        is_asked_for = _look_up("target_session_attrs", parse_dsn(dsn))
+        self._looks_for_writes = len(self._hosts) > 1 and not is_asked_for
 
     def connect(self, **parameters: Any) -> Any:
-        """Connect to the first that lets one in, each being given the time of ``connect_timeout``.
+        """Connect to the first that lets one in, each being given the time of ``connect_timeout``;
+        in autocommit.
 
         Raises psycopg2.OperationalError, which says what each of them said.
         """
@@ -59,13 +61,28 @@ class Hosts:
                 continue
             for address in sorted(addresses, key=lambda each: each != self._last_address):
                 try:
-                    conn = psycopg2.connect(self._dsn, **{**parameters, **address})
+                    conn = self._connect_to(address, parameters)
                 except psycopg2.OperationalError as error:
                     failures.append(_tell(error, address))
                 else:
                     self._last, self._last_address = host, address
                     return conn
         raise psycopg2.OperationalError("; ".join(failures))
+
+    def _connect_to(self, address: Host, parameters: Mapping[str, Any]) -> connection:
+        conn: connection = psycopg2.connect(self._dsn, **{**parameters, **address})
+        conn.autocommit = True
+        if self._looks_for_writes and not takes_writes(conn):
+            conn.close()
+            raise psycopg2.OperationalError("the server takes no writes")
+        return conn
+
+
+def takes_writes(conn: connection) -> bool:
+    """Ask a server whether a transaction on it may write: no standby, and not read-only."""
+    with conn.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return cursor.fetchone() == ("off",)
 
 
 def list_hosts(dsn: str) -> Sequence[Host]:

@@ -139,7 +139,7 @@ class ConnectionPool:
 
     def _give_back(self, pool: _Connections, conn: PooledConnection) -> None:
         is_clean = not conn.closed and conn.info.transaction_status == TRANSACTION_STATUS_IDLE
-        if is_clean and conn.is_read_only():
+        if conn.is_read_only:
             self._read_only_at = time.monotonic()
         pool.give_back(conn, close=not is_clean)
 

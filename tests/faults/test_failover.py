@@ -10,14 +10,17 @@ import psycopg2
 import pytest
 from psycopg2.extensions import make_dsn
 
+from booking.db.connection import pool_parameters
 from booking.db.embedded.layout import ADDRESS
 from booking.db.hosts import Hosts
 from booking.db.migrations import migrate
 from tests.apps import Answer, Api, api_over_http, running_app
 from tests.faults.replication import Pair, address
+from tests.proxies.pgbouncer import pgbouncer
 from tests.proxy import tcp_proxy
 from tests.rows import read_slot
 from tests.servers import LiveServer
+from tests.sessions import wait_until
 from tests.snapshots import query, violations_of
 from tests.threads import at_once
 
@@ -26,10 +29,7 @@ SERVED_SECONDS = 2.0
 POLL_SECONDS = 0.05
 CONNECTIONS = 4
 
-END_OTHERS = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 def wait_for_success(since: float, act: Callable[[], Answer]) -> None:
@@ -37,6 +37,11 @@ def wait_for_success(since: float, act: Callable[[], Answer]) -> None:
     while (answer := act()).status == 503 and time.monotonic() < since + SERVED_SECONDS:
         time.sleep(POLL_SECONDS)
     assert answer.status in {200, 201}, answer.body
+
+
+def end_others(url: str) -> None:
+    query(url, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    wait_until(lambda: query(url, f"SELECT count(*) {OTHERS}") == [(0,)], "the end of all others")
 
 
 def wait_out_promise(since: float) -> None:
@@ -64,7 +69,7 @@ def test_database_that_took_no_writes_for_a_while(
     with running_app(url, db_pool_size=CONNECTIONS) as api:
         slot_id = api.create_slot(total_capacity=100)
         query(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-        query(url, END_OTHERS)
+        end_others(url)
         assert_takes_no_writes(api, slot_id)
         assert api.get_slot(slot_id).status == 200
 
@@ -96,6 +101,22 @@ def test_several_hosts_lead_to_the_one_that_takes_writes(pair: Pair) -> None:
         wait_for_success(since, lambda: api.book(slot_id))
         wait_out_promise(since)
         assert book_all_at_once(api, slot_id) == {(201, None)}
+
+
+def test_what_a_pooler_goes_on_to_report_is_not_believed(pair: Pair) -> None:
+    parameters = pool_parameters(statement_timeout_ms=5000, lock_timeout_ms=2000)
+    with (
+        tcp_proxy(ADDRESS, pair.standby.port) as proxy,
+        pgbouncer(address(proxy.port), role_url=address(pair.primary.port), auth_type="trust") as url,
+    ):
+        hosts = Hosts(url)
+        with closing(hosts.connect(**parameters)) as conn:
+            assert conn.is_read_only
+        proxy.lead_to(ADDRESS, pair.primary.port)
+        proxy.cut()
+        with closing(hosts.connect(**parameters)) as conn:
+            assert conn.info.parameter_status("in_hot_standby") == "on"
+            assert not conn.is_read_only
 
 
 def test_sessions_stay_on_a_server_that_no_longer_leads(pair: Pair) -> None:

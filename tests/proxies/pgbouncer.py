@@ -19,10 +19,11 @@ UNPRIVILEGED = "nobody"
 
 
 @contextmanager
-def pgbouncer(url: str, **changes: str) -> Iterator[str]:
+def pgbouncer(url: str, *, role_url: str | None = None, **changes: str) -> Iterator[str]:
     """Run PgBouncer before the database at ``url``; yield the address by way of it.
 
-    ``changes`` gives settings other values than the document's.
+    ``changes`` gives settings other values than the document's. ``role_url`` is where the settings
+    of the role are made, where that is not the same.
     """
     address = parse_dsn(url)
     port = free_port()
@@ -31,7 +32,7 @@ def pgbouncer(url: str, **changes: str) -> Iterator[str]:
         directory = Path(folder)
         directory.chmod(0o755)
         users = directory / "userlist.txt"
-        users.write_text(f'"{address["user"]}" "{address["password"]}"\n')
+        users.write_text(f'"{address["user"]}" "{address.get("password", "")}"\n')
         configuration = directory / "pgbouncer.ini"
         text = filled_in(
             block("ini", after="## PgBouncer"),
@@ -47,7 +48,7 @@ def pgbouncer(url: str, **changes: str) -> Iterator[str]:
         own = {"unix_socket_dir": "", **changes}
         configuration.write_text(text + "".join(f"{name} = {own[name]}\n" for name in own))
         for statement in filter(str.strip, block("sql", after="## PgBouncer").split(";")):
-            query(url, statement)
+            query(role_url or url, statement)
         as_user = ["-u", UNPRIVILEGED] if os.geteuid() == 0 else []
         with running([program("pgbouncer"), *as_user, configuration], port, directory):
             yield make_dsn(url, host="127.0.0.1", port=port)
