@@ -24,6 +24,7 @@ from scripts.benchmark.overload import measure_overload
 from scripts.benchmark.records import NotRun, Run, Section
 from scripts.benchmark.report import show_section
 from scripts.benchmark.scenarios import Scenario
+from scripts.benchmark.searches import measure_searches
 from scripts.benchmark.workers import CHOICES, CHOSEN, measure_workers
 from scripts.benchmark.wrk import find_wrk
 
@@ -85,12 +86,11 @@ def _measure(options: Options, directory: Path, screen: Console) -> tuple[Sectio
             return measure_growth(
                 directory, options, lambda what: progress.update(task, description=what)
             )
-        if options.part is Part.OVERLOAD:
+        if options.part in (Part.OVERLOAD, Part.SEARCHES):
+            measure = measure_overload if options.part is Part.OVERLOAD else measure_searches
             task = progress.add_task("Starting PostgreSQL", total=None)
             return (
-                measure_overload(
-                    directory, options, lambda what: progress.update(task, description=what)
-                ),
+                measure(directory, options, lambda what: progress.update(task, description=what)),
             )
         scenarios = sum(scenario.turns for scenario in options.scenarios)
         if options.part is Part.WORKERS:

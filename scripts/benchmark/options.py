@@ -25,6 +25,7 @@ class Part(StrEnum):
     LOADS = "loads"
     WORKERS = "workers"
     OVERLOAD = "overload"
+    SEARCHES = "searches"
     GROWTH = "growth"
     MEMORY = "memory"
 
@@ -77,6 +78,8 @@ def _part(chosen: argparse.Namespace) -> Part:
         return Part.GROWTH
     if chosen.overload:
         return Part.OVERLOAD
+    if chosen.searches:
+        return Part.SEARCHES
     return Part.WORKERS if chosen.workers else Part.LOADS
 
 
@@ -129,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
         "--overload",
         action="store_true",
         help="offer three times what the server can carry instead, about three minutes",
+    )
+    parts.add_argument(
+        "--searches",
+        action="store_true",
+        help="measure bookings beside a flood of anonymous searches instead, about two minutes",
     )
     parts.add_argument(
         "--growth",

@@ -1,4 +1,4 @@
-"""Books at a fixed rate, whatever the server makes of it."""
+"""Books or asks at a fixed rate, whatever the server makes of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from scripts.benchmark.records import NotRun
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """One booking: when it was due (seconds since the epoch), how long after that its answer came,
+    """One request: when it was due (seconds since the epoch), how long after that its answer came,
     and the id that a 201 told.
     """
 
@@ -32,12 +32,12 @@ class Paced:
 class Load:
     """What the clients have seen so far. Whole once the load has ended."""
 
-    booked: list[Paced] = field(default_factory=list)
+    answered: list[Paced] = field(default_factory=list)
     faults: list[NotRun] = field(default_factory=list)
 
     def latencies(self, since: float, until: float) -> list[float]:
         """Return the latencies of what was due in a span of time, in milliseconds."""
-        return [each.milliseconds for each in self.booked if since <= each.due <= until]
+        return [each.milliseconds for each in self.answered if since <= each.due <= until]
 
 
 @contextmanager
@@ -46,22 +46,46 @@ def steady_bookings(
 ) -> Iterator[Load]:
     """Book a seat of a random one of the slots at a fixed rate until the block is left.
 
+    Raises NotRun where a booking has no answer.
+    """
+
+    def booking(draw: random.Random) -> Request:
+        body = {"slot_id": draw.choice(slot_ids), "user_id": str(uuid.uuid4()), "num_seats": 1}
+        return Request("POST", BOOKINGS, body, str(uuid.uuid4()))
+
+    with steady_requests(
+        base_url, booking, per_second=per_second, clients=clients, seed=seed
+    ) as load:
+        yield load
+
+
+@contextmanager
+def steady_requests(
+    base_url: str,
+    make: Callable[[random.Random], Request],
+    *,
+    per_second: float,
+    clients: int,
+    seed: int,
+) -> Iterator[Load]:
+    """Send what ``make`` draws at a fixed rate until the block is left.
+
     Each client has its turns, and a latency counts from the moment that the request was due: where
     an answer is late, the next request's wait is not left out. Raises NotRun where one has none.
     """
     load, stopping = Load(), threading.Event()
     started = time.time() + 0.1
-    bookers = [
-        _Booker(
+    askers = [
+        _Asker(
             base_url=base_url,
-            slot_ids=slot_ids,
+            make=make,
             draw=random.Random(seed + number),
             first_due=started + number / per_second,
             step=clients / per_second,
         )
         for number in range(clients)
     ]
-    threads = [threading.Thread(target=each.book, args=(load, stopping)) for each in bookers]
+    threads = [threading.Thread(target=each.ask, args=(load, stopping)) for each in askers]
     for thread in threads:
         thread.start()
     try:
@@ -75,29 +99,24 @@ def steady_bookings(
 
 
 @dataclass(frozen=True)
-class _Booker:
+class _Asker:
     """One client with its turns."""
 
     base_url: str
-    slot_ids: Sequence[str]
+    make: Callable[[random.Random], Request]
     draw: random.Random
     first_due: float
     step: float
 
-    def book(self, load: Load, stopping: threading.Event) -> None:
+    def ask(self, load: Load, stopping: threading.Event) -> None:
         due = self.first_due
         with closing(Client(self.base_url)) as client:
             while not stopping.wait(max(0.0, due - time.time())):
                 try:
-                    answer = client.send(self._request())
+                    answer = client.send(self.make(self.draw))
                 except NotRun as fault:
                     load.faults.append(fault)
                     return
                 made = answer.content["data"]["id"] if answer.status == HTTPStatus.CREATED else None
-                load.booked.append(Paced(due, (time.time() - due) * 1000, answer.status, made))
+                load.answered.append(Paced(due, (time.time() - due) * 1000, answer.status, made))
                 due += self.step
-
-    def _request(self) -> Request:
-        slot_id = self.draw.choice(self.slot_ids)
-        body = {"slot_id": slot_id, "user_id": str(uuid.uuid4()), "num_seats": 1}
-        return Request("POST", BOOKINGS, body, str(uuid.uuid4()))

@@ -174,8 +174,8 @@ class Sweeps:
         )
 
     def _take(self, load: Load) -> None:
-        self._acknowledged += [each.booking_id for each in load.booked if each.booking_id]
-        self.statuses |= {each.status for each in load.booked}
+        self._acknowledged += [each.booking_id for each in load.answered if each.booking_id]
+        self.statuses |= {each.status for each in load.answered}
 
     def _rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
         with self._conn.cursor() as cursor:

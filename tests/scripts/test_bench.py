@@ -38,6 +38,7 @@ from scripts.benchmark.questions import ALL as QUESTIONS
 from scripts.benchmark.records import Load, Mark, NotRun, Run, Section
 from scripts.benchmark.report import load_table, mark_rows
 from scripts.benchmark.scenarios import ALL, BY_NAME, HOT_CLIENTS
+from scripts.benchmark.searches import Round, Span, searches_mark, searches_table, unexpected
 from scripts.benchmark.sweep import SHAPES, Compared, sweep_marks, sweep_table
 from scripts.benchmark.workers import CHOSEN, workers_table
 from scripts.benchmark.wrk import parse_wrk
@@ -91,6 +92,7 @@ def section(**fields: object) -> Section:
         ["--memory", "19999"],
         ["--growth", "--memory"],
         ["--workers", "--only", "empty"],
+        ["--overload", "--searches"],
         ["surplus"],
     ],
 )
@@ -138,7 +140,7 @@ def test_one_run_measures_one_part() -> None:
     memory = parse(["--memory"])
     assert (memory.part, memory.memory_requests) == (Part.MEMORY, 1_000_000)
     assert parse(["--memory", "30000"]).memory_requests == 30_000
-    for part in (Part.GROWTH, Part.WORKERS):
+    for part in (Part.GROWTH, Part.SEARCHES, Part.WORKERS):
         assert parse([f"--{part}"]).part is part
         assert parse([f"--{part}"]).docs == ROOT / "docs"
         assert parse([f"--{part}", "--quick"]).docs is None
@@ -338,7 +340,7 @@ def test_a_document_without_its_markers_is_left_alone(text: str) -> None:
 def test_the_document_of_the_project_has_the_markers() -> None:
     text = (ROOT / "docs" / NAME).read_text("utf-8")
 
-    for name in ("loads", "workers", "growth", "sweep", "memory"):
+    for name in ("loads", "workers", "growth", "sweep", "overload", "searches", "memory"):
         assert "A machine." in replace_section(text, section(name=name))
 
 
@@ -445,6 +447,41 @@ def test_only_what_was_due_within_the_sweep_counts() -> None:
     assert load.latencies(2.0, 3.5) == [20, 30]
 
 
+def span(bookings: list[float], searches: list[tuple[int, float]] | None = None) -> Span:
+    """Two seconds; a request before them counts for nothing but its status."""
+    booked = [Paced(9.0, 99, 201, "early"), *(Paced(10.5, each, 201, "id") for each in bookings)]
+    asked = [Paced(11.5, each, status, None) for status, each in searches or []]
+    return Span(PacedLoad(booked), PacedLoad(asked), since=10.0, until=12.0)
+
+
+def test_bookings_beside_searches_are_held_against_those_without() -> None:
+    searches = [(200, 500.0), (200, 700.0), (200, 900.0), (503, 2000.0)]
+    rounds = [
+        Round(span([10, 10, 40]), span([20, 20, 90], searches)),
+        Round(span([10]), span([90], searches)),
+        Round(span([10]), span([10], searches)),
+    ]
+
+    assert (searches_mark(rounds).value, searches_mark(rounds).verdict) == (2, "reached")
+    assert searches_mark(rounds[1:2]).verdict == "NOT reached"
+    assert searches_table(rounds[:1]) == (
+        ("1", "10.0", "20.0", "40.0", "90.0", "2.00", "1.5", "700", "0.5"),
+    )
+    with pytest.raises(NotRun, match="more seconds"):
+        searches_mark([Round(span([]), span([10]))])
+
+
+def test_a_booking_that_is_turned_away_beside_searches_is_a_fault() -> None:
+    sound, broken = span([10], [(200, 1), (503, 1)]), span([10], [(500, 1)])
+    broken.bookings.answered.append(Paced(11.0, 1, 503, None))
+
+    assert unexpected([sound]) == []
+    assert unexpected([sound, broken]) == [
+        "bookings: status 503 was answered 1 times",
+        "searches: status 500 was answered 1 times",
+    ]
+
+
 class _Slow(BaseHTTPRequestHandler):
     """Answers every booking after a fifth of a second."""
 
@@ -470,17 +507,17 @@ def test_a_late_answer_is_the_next_ones_wait_too() -> None:
         try:
             url = f"http://127.0.0.1:{server.server_port}"
             with steady_bookings(url, ["slot"], per_second=20, clients=1, seed=1) as load:
-                while len(load.booked) < 3:
+                while len(load.answered) < 3:
                     time.sleep(0.01)
         finally:
             server.shutdown()
             thread.join()
 
     # Each is due 50 ms after the one before it and takes 200 ms.
-    waits = [each.milliseconds for each in load.booked[:3]]
+    waits = [each.milliseconds for each in load.answered[:3]]
     assert waits[0] >= 200
     assert waits[2] > waits[1] + 100 > waits[0] + 200
-    assert [each.booking_id for each in load.booked[:3]] == ["x"] * 3
+    assert [each.booking_id for each in load.answered[:3]] == ["x"] * 3
 
 
 def _book_until_a_fault(url: str) -> None:

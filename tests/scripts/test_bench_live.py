@@ -86,6 +86,24 @@ def test_measures_on_a_database_of_its_own() -> None:
     assert "idle-1-on.1 " in done.stderr
 
 
+def test_books_beside_a_flood_of_searches() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "scripts" / "bench.py"), "--searches", "--quick"),
+            *("--rounds", "1", "--seconds", "1", "--seed", "5"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10,000 slots; 40 bookings a second" in done.stdout
+    assert "during a flood of searches" in done.stdout
+    assert "Nothing was oversold or lost, and every answer was expected." in done.stdout
+
+
 def test_tells_what_is_lost_oversold_and_unexpected(
     new_database: Callable[..., str], tmp_path: Path
 ) -> None:
