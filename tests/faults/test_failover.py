@@ -107,7 +107,9 @@ def test_what_a_pooler_goes_on_to_report_is_not_believed(pair: Pair) -> None:
     parameters = pool_parameters(statement_timeout_ms=5000, lock_timeout_ms=2000)
     with (
         tcp_proxy(ADDRESS, pair.standby.port) as proxy,
-        pgbouncer(address(proxy.port), role_url=address(pair.primary.port), auth_type="trust") as url,
+        pgbouncer(
+            address(proxy.port), role_url=address(pair.primary.port), auth_type="trust"
+        ) as url,
     ):
         hosts = Hosts(url)
         with closing(hosts.connect(**parameters)) as conn:
