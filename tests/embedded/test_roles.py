@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import libpq_version, make_dsn, parse_dsn
 
-from booking.db.embedded import binary, embedded_postgres
+from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
 from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import Layout
 from booking.db.migrations import migrate
@@ -122,7 +122,65 @@ def test_data_of_the_time_before_get_the_roles_of_now(tmp_path: Path) -> None:
         migrate(url)
 
 
-def make_data_of_the_time_before(directory: Path) -> str:
+MADE_BY_HAND = """
+    CREATE SCHEMA mine;
+    CREATE TABLE mine.kept (first int, second int);
+    CREATE STATISTICS mine.both_columns ON first, second FROM mine.kept;
+    CREATE TYPE mine.pair AS (first int, second int);
+    CREATE DOMAIN mine.few AS int;
+    CREATE TEXT SEARCH TEMPLATE plain (LEXIZE = dsimple_lexize);
+    CREATE ROLE postgres SUPERUSER LOGIN PASSWORD 'known';
+    CREATE ROLE booking_helper;
+    CREATE TABLE another (id int);
+    ALTER TABLE another OWNER TO booking_helper;
+    DO $$ BEGIN
+        IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
+            CREATE EXTENSION pg_trgm;
+        END IF;
+    END $$;\n
+"""
+
+
+def test_data_of_the_time_before_may_have_anything_in_them(tmp_path: Path) -> None:
+    """The role was a superuser: whoever had it could make whatever there is."""
+    directory = tmp_path / "postgres"
+    make_data_of_the_time_before(directory, MADE_BY_HAND)
+    with embedded_postgres(directory) as url:
+        superusers = query(url, "SELECT oid, rolcanlogin FROM pg_roles WHERE rolsuper")
+        assert superusers == [(10, False)]
+        assert fetch(url, "SELECT tableowner FROM pg_tables WHERE tablename = 'another'") == (
+            "booking_helper"
+        )
+        foreign = """
+            SELECT count(*)
+            FROM pg_proc AS function
+            JOIN pg_depend AS part ON part.objid = function.oid AND part.deptype = 'e'
+            WHERE function.proowner = 'booking'::regrole
+        """
+        assert fetch(url, foreign) == 0
+        fetch(url, "DROP STATISTICS mine.both_columns; DROP TYPE mine.pair; DROP DOMAIN mine.few")
+        fetch(url, "DROP TABLE mine.kept; DROP SCHEMA mine")
+
+
+def test_a_failure_to_change_data_of_the_time_before_is_told(tmp_path: Path) -> None:
+    directory = tmp_path / "postgres"
+    make_data_of_the_time_before(
+        directory,
+        "CREATE ROLE helper SUPERUSER;"
+        "SET SESSION AUTHORIZATION helper;"
+        "ALTER ROLE booking RENAME TO somebody;\n\n",
+    )
+    with (
+        pytest.raises(EmbeddedPostgresUnavailable) as refused,
+        embedded_postgres(directory),
+    ):
+        pytest.fail("there is no role booking")
+    assert 'role "booking" does not exist' in str(refused.value)
+    for said in (str(refused.value), (directory / "postgres.log").read_text()):
+        assert "PASSWORD" not in said
+
+
+def make_data_of_the_time_before(directory: Path, also: str = "") -> str:
     """Make data whose role booking is the cluster's superuser; return its password."""
     password = secrets.token_urlsafe(24)
     data = directory / "data"
@@ -139,7 +197,7 @@ def make_data_of_the_time_before(directory: Path) -> str:
         CREATE TYPE colour AS ENUM ('red');\n
     """
     initdb = [str(binary("initdb")), "-U", "booking", "--auth=scram-sha-256", "--encoding=UTF8"]
-    single = [str(binary("postgres")), "--single", "-j"]
+    single = [str(binary("postgres")), "--single", "-j", "-c", "exit_on_error=on"]
     with identity.reaching(data) as (place, descriptors), TemporaryFile() as told:
         told.write(f"{password}\n".encode())
         told.flush()
@@ -148,6 +206,7 @@ def make_data_of_the_time_before(directory: Path) -> str:
             ([*initdb, "--locale=C", "-D", str(place), f"--pwfile=/dev/fd/{told.fileno()}"], ""),
             ([*single, "-D", str(place), "postgres"], "CREATE DATABASE booking;\n\n"),
             ([*single, "-D", str(place), "booking"], made),
+            *([([*single, "-D", str(place), "booking"], also)] if also else ()),
         ):
             subprocess.run(
                 command,

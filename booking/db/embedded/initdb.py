@@ -103,7 +103,8 @@ def _execute(
         programs.run(
             [
                 *(installation.program("postgres"), "--single", "-D", data, "-j"),
-                *("-c", "exit_on_error=on", database),
+                # The statements contain a password, and hide what is wrong with them.
+                *("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic", database),
             ],
             _TIMEOUT_SECONDS,
             data=data,
