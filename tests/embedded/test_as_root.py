@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -75,6 +76,50 @@ def test_the_server_is_nobody_or_the_directorys_owner(directory: Path, owner: st
         assert len(servers) > 2
         for process in servers:
             assert powers(process) == {**dict.fromkeys(POWERS, 0), "NoNewPrivs": 1}
+
+
+@needs_root
+@needs_linux
+@pytest.mark.parametrize("owner", ["daemon", NOBODY - 1])
+def test_the_servers_group_is_no_group_of_roots(directory: Path, owner: str | int) -> None:
+    """A folder that was given to a user keeps root's group."""
+    uid = pwd.getpwnam(owner).pw_uid if isinstance(owner, str) else owner
+    expected = pwd.getpwnam(owner if isinstance(owner, str) else "nobody").pw_gid
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, uid, 0)
+    with embedded_postgres(directory) as url, closing(psycopg2.connect(url)):
+        servers = servers_of(directory)
+        assert {gid for process in servers for gid in process.gids()} == {expected}
+
+
+@needs_root
+@needs_linux
+def test_no_way_leads_from_the_data_to_the_folders_above(tmp_path: Path) -> None:
+    """The server gets into a closed folder by an open directory, and has ".." there too."""
+    project = closed_folder(tmp_path) / "project"
+    project.mkdir()
+    (project / "secrets").touch()
+    directory = project / ".local" / "postgres"
+    directory.mkdir(parents=True)
+    with embedded_postgres(directory):
+        data = os.open(directory / "data", os.O_RDONLY)
+    try:
+        for above in ("../booking.password", "../../../secrets", "../../..", ".."):
+            found = subprocess.run(
+                ["/bin/ls", above],
+                cwd=f"/proc/self/fd/{data}",
+                pass_fds=[data],
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert found.stdout == ""
+            assert "Permission denied" in found.stderr
+    finally:
+        os.close(data)
 
 
 @needs_root

@@ -53,6 +53,7 @@ class Guard:
         for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signal_number, self._stop)
         identity = choose_identity(self._layout)
+        identity.keep_below(self._layout.directory)
         with within_reach(self._installation(), identity) as installation:
             programs = Programs(identity, BoundedLog(self._layout), self._unwanted)
             server = Server(self._layout, installation, programs, self._settings)

@@ -63,6 +63,20 @@ class Identity:
         finally:
             os.close(descriptor)
 
+    def keep_below(self, directory: Path) -> None:
+        """Keep programs that are lent a folder in a directory from walking up out of it.
+
+        An open folder leads to the one above it too, and so past folders that are closed.
+        """
+        if self.uid is None or not linux.IS_HERE:
+            return
+        descriptor = open_directory(directory)
+        try:
+            if os.fstat(descriptor).st_uid == os.geteuid():
+                os.fchmod(descriptor, 0o700)
+        finally:
+            os.close(descriptor)
+
     def own(self, path: Path) -> None:
         """Give a directory with all that is in it to this identity.
 
@@ -83,14 +97,18 @@ def choose_identity(layout: Layout) -> Identity:
     """
     if os.geteuid() != 0:
         return Identity()
-    owner = layout.directory.stat()
-    if owner.st_uid != 0:
-        return Identity(owner.st_uid, owner.st_gid)
     try:
-        user = pwd.getpwnam(_UNPRIVILEGED)
+        nobody = pwd.getpwnam(_UNPRIVILEGED)
     except KeyError as error:
         raise EmbeddedPostgresUnavailable(
             f"PostgreSQL does not run as root, and there is no user {_UNPRIVILEGED}: "
             "run this as an ordinary user, or set DATABASE_URL"
         ) from error
-    return Identity(user.pw_uid, user.pw_gid)
+    owner = layout.directory.stat().st_uid
+    if owner == 0:
+        return Identity(nobody.pw_uid, nobody.pw_gid)
+    # Not the folder's group, which is root's where root only changed the owner.
+    try:
+        return Identity(owner, pwd.getpwuid(owner).pw_gid)
+    except KeyError:
+        return Identity(owner, nobody.pw_gid)
