@@ -22,9 +22,10 @@ import pytest
 from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
 from booking.db.embedded.binaries import Installation, find_installation
 from booking.db.embedded.identity import Identity
+from booking.db.embedded.pidfile import is_ready
 from booking.db.embedded.reach import within_reach
-from tests.embedded.processes import StartUser, fetch, is_gone, processes_of
-from tests.servers import ROOT
+from tests.embedded.processes import StartUser, eventually, fetch, is_gone, processes_of
+from tests.servers import ROOT, free_port
 
 NOBODY = 65534
 
@@ -135,6 +136,36 @@ def test_data_of_the_user_of_the_machines_clusters_change_hands(directory: Path)
         assert fetch(url, "SELECT 1") == 1
         assert {process.uids().real for process in servers_of(directory)} == {NOBODY}
     assert {path.stat().st_uid for path in (data, *data.rglob("*"))} == {NOBODY}
+
+
+@needs_root
+@needs_linux
+def test_a_server_that_runs_on_data_that_change_hands_is_stopped_first(directory: Path) -> None:
+    """Its guard was killed. It has files open, and could write to them beside the new server."""
+    data = directory / "data"
+    owner = pwd.getpwnam("daemon")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    options = ("unix_socket_directories=", "listen_addresses=127.0.0.1", f"port={free_port()}")
+    with Identity(owner.pw_uid, owner.pw_gid).reaching(data) as (place, descriptors):
+        former = subprocess.Popen(
+            [binary("postgres"), "-D", place, *(word for o in options for word in ("-c", o))],
+            user=owner.pw_uid,
+            cwd="/",
+            pass_fds=descriptors,
+            env={**os.environ, "LC_ALL": "C"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        eventually(lambda: is_ready(data, former.pid), "it is ready")
+        with embedded_postgres(directory) as url:
+            # Stopped in good order.
+            assert former.poll() == 0
+            assert fetch(url, "SELECT 1") == 1
+    finally:
+        former.kill()
+        former.wait()
 
 
 @needs_root

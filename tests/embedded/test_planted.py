@@ -12,6 +12,7 @@ import pytest
 
 from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
 from booking.db.embedded.files import give_away
+from booking.db.embedded.layout import Layout
 from tests.embedded.processes import StartUser, fetch, is_gone
 from tests.embedded.test_as_root import needs_linux, needs_root
 from tests.embedded.test_failures import NOBODY
@@ -157,6 +158,23 @@ def test_a_link_in_place_of_a_file_of_the_guards_is_not_followed(
     assert (precious.read_text(), precious.stat().st_uid) == before
 
 
+def test_a_second_name_of_a_file_is_not_emptied(directory: Path, precious: Path) -> None:
+    before = precious.read_text()
+    layout = Layout(directory)
+    # The name under which the endpoint is written before it gets its own.
+    (directory / f".endpoint.json.{os.getpid()}").hardlink_to(precious)
+    with pytest.raises(EmbeddedPostgresUnavailable, match="not a plain file"):
+        layout.publish(5432)
+    assert precious.read_text() == before
+
+
+def test_what_a_killed_process_began_to_write_is_written_anew(directory: Path) -> None:
+    layout = Layout(directory)
+    (directory / f".endpoint.json.{os.getpid()}").write_text("{" * 1000)
+    layout.publish(5432)
+    assert layout.port() == 5432
+
+
 def test_a_link_in_place_of_the_data_is_not_followed(
     directory: Path, tmp_path: Path, start_user: StartUser
 ) -> None:
@@ -184,6 +202,16 @@ def test_giving_away_stays_within_the_directory(planted: Path, precious: Path) -
     assert precious.stat().st_uid == 0
     # Not done, and so tried again.
     assert planted.stat().st_uid == NOBODY - 1
+
+
+@needs_root
+def test_giving_away_is_ended_where_it_was_interrupted(directory: Path, planted: Path) -> None:
+    (planted / "postmaster.pid").write_text(f"{os.getpid()}{REST}")
+    os.chown(planted / "postmaster.pid", NOBODY, -1)
+    os.chown(planted, 0, 0)
+    with embedded_postgres(directory) as url:
+        assert fetch(url, "SELECT 1") == 1
+        assert planted.stat().st_uid == NOBODY
 
 
 @needs_root

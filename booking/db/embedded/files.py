@@ -35,12 +35,12 @@ def open_directory(path: Path) -> int:
 
 
 def open_file(
-    directory: int, path: Path, flags: int = os.O_RDONLY, *, of_caller: bool = False
+    directory: int, path: Path, flags: int = os.O_RDONLY, *, owner: int | None = None
 ) -> int:
     """Open the file of ``path``'s name in an open directory.
 
-    It must be a regular file, no link, without a second name, of the directory's own user; with
-    ``of_caller`` it may be the caller's too.
+    It must be a regular file, no link, without a second name, of the directory's own user or of
+    ``owner``.
 
     Raises:
         FileNotFoundError: there is none.
@@ -53,17 +53,17 @@ def open_file(
         raise
     except OSError as error:
         raise EmbeddedPostgresUnavailable(f"{path} cannot be used: {error.strerror}") from error
-    found, owner = os.fstat(descriptor), os.fstat(directory).st_uid
-    is_owned = found.st_uid == owner or (of_caller and found.st_uid == os.geteuid())
+    found, whose = os.fstat(descriptor), os.fstat(directory).st_uid
+    is_owned = found.st_uid in {whose, owner}
     if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and is_owned:
         return descriptor
     os.close(descriptor)
     raise EmbeddedPostgresUnavailable(
-        f"{path} cannot be used: it is not a plain file of user {owner}, who owns its directory"
+        f"{path} cannot be used: it is not a plain file of user {whose}, who owns its directory"
     )
 
 
-def read_file(path: Path, *, of_caller: bool = False) -> str:
+def read_file(path: Path, *, owner: int | None = None) -> str:
     """Return the beginning of a file, up to 64 KiB, as ``open_file`` lets it be opened.
 
     Raises:
@@ -73,7 +73,7 @@ def read_file(path: Path, *, of_caller: bool = False) -> str:
     """
     directory = open_directory(path.parent)
     try:
-        descriptor = open_file(directory, path, of_caller=of_caller)
+        descriptor = open_file(directory, path, owner=owner)
     finally:
         os.close(directory)
     with os.fdopen(descriptor, errors="replace") as file:

@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,7 +22,7 @@ from booking.db.embedded import initdb
 from booking.db.embedded.binaries import Installation, find_installation
 from booking.db.embedded.errors import EmbeddedPostgresUnavailable
 from booking.db.embedded.files import read_file
-from booking.db.embedded.identity import choose_identity
+from booking.db.embedded.identity import Identity, choose_identity
 from booking.db.embedded.layout import Layout
 from booking.db.embedded.locks import EXCLUSIVE, FileLock
 from booking.db.embedded.log import BoundedLog
@@ -54,7 +55,7 @@ class Guard:
             signal.signal(signal_number, self._stop)
         identity = choose_identity(self._layout)
         identity.keep_below(self._layout.directory)
-        with within_reach(self._installation(), identity) as installation:
+        with within_reach(self._installation(identity), identity) as installation:
             programs = Programs(identity, BoundedLog(self._layout), self._unwanted)
             server = Server(self._layout, installation, programs, self._settings)
             try:
@@ -72,7 +73,10 @@ class Guard:
             initdb.create(self._layout, installation, programs, superuser=self._superuser)
             return
         # Copied by root, or of the time when root's servers ran as another user: PostgreSQL insists
-        # on owning its data.
+        # on owning its data. A server of their former owner's is known by that owner. What cannot
+        # be read there, as in data that were given away in part, is told at the start.
+        with suppress(EmbeddedPostgresUnavailable):
+            server.clear_the_way()
         programs.identity.own(data)
         if self._layout.superuser_password.exists():
             server.clear_the_way()
@@ -90,10 +94,11 @@ class Guard:
             if exit_code is not None:
                 server.start(port, keep_port=True)
 
-    def _installation(self) -> Installation:
+    def _installation(self, identity: Identity) -> Installation:
         """Return the programs, of the version that made the data."""
         try:
-            said = read_file(self._layout.data / "PG_VERSION").strip()
+            # The identity's already, in data that were given to it in part.
+            said = read_file(self._layout.data / "PG_VERSION", owner=identity.uid).strip()
         except FileNotFoundError:
             said = ""
             if not self._layout.data.exists():

@@ -68,7 +68,7 @@ class Layout:
     def port(self) -> int | None:
         """Return the port on which the server listens, or did when its guard was killed."""
         try:
-            return int(json.loads(read_file(self.endpoint, of_caller=True))["port"])
+            return int(json.loads(read_file(self.endpoint, owner=os.geteuid()))["port"])
         except FileNotFoundError:
             return None
 
@@ -82,15 +82,17 @@ class Layout:
 
         Whoever else may listen there by now gets no password out of libpq (16 or newer).
         """
-        password = read_file(self.password, of_caller=True)
+        password = read_file(self.password, owner=os.geteuid())
         options = "?require_auth=scram-sha-256" if libpq_version() >= _LIBPQ_16 else ""
         return f"postgresql://{ROLE}:{password}@{ADDRESS}:{port}/{DATABASE}{options}"
 
     def write_private(self, path: Path, text: str) -> None:
         """Write a file of mode 0600, whole or not at all."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = self.open_private(draft, os.O_WRONLY | os.O_TRUNC)
+        descriptor = self.open_private(draft, os.O_WRONLY)
         with os.fdopen(descriptor, "w") as file:
+            # Not as it is opened, before it is known to be a file of this directory alone.
+            file.truncate(0)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -111,7 +113,7 @@ class Layout:
                 made = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 descriptor = os.open(path.name, flags | made, 0o600, dir_fd=directory)
             except FileExistsError:
-                return open_file(directory, path, flags, of_caller=True)
+                return open_file(directory, path, flags, owner=os.geteuid())
             if os.geteuid() == 0:
                 owner = os.fstat(directory)
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
