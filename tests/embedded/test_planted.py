@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
+from booking.db.embedded.binaries import find_installation
 from booking.db.embedded.files import give_away
+from booking.db.embedded.identity import choose_identity
+from booking.db.embedded.initdb import create
 from booking.db.embedded.layout import Layout
+from booking.db.embedded.log import BoundedLog
+from booking.db.embedded.programs import Programs
 from tests.embedded.processes import StartUser, fetch, is_gone
 from tests.embedded.test_as_root import needs_linux, needs_root
 from tests.embedded.test_failures import NOBODY
@@ -202,6 +210,82 @@ def test_giving_away_stays_within_the_directory(planted: Path, precious: Path) -
     assert precious.stat().st_uid == 0
     # Not done, and so tried again.
     assert planted.stat().st_uid == NOBODY - 1
+
+
+@pytest.fixture
+def anothers(tmp_path: Path) -> Path:
+    """Return a folder of the caller's that has nothing to do with the server."""
+    data = tmp_path / "anothers" / "data"
+    data.mkdir(parents=True)
+    (data / "secret").touch(mode=0o600)
+    return data.parent
+
+
+def swap(folder: Path, target: Path) -> None:
+    """Put a link in a folder's place, as whoever owns the one above may."""
+    folder.rename(folder.with_name(f"{folder.name}-away"))
+    folder.symlink_to(target)
+
+
+def owners(folder: Path) -> set[int]:
+    return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
+@needs_root
+@pytest.mark.parametrize("moment", ["mkdir", "run"])
+def test_new_data_are_made_where_nobody_else_can_put_a_link(
+    tmp_path: Path, anothers: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The folder's owner replaces the draft in it while root makes the data."""
+    directory = tmp_path / "postgres"
+    directory.mkdir()
+    os.chown(directory, pwd.getpwnam("daemon").pw_uid, -1)
+    layout = Layout(directory)
+    programs = Programs(choose_identity(layout), BoundedLog(layout), lambda: False)
+
+    def draft() -> Path:
+        return next(path for path in directory.glob("initdb-*") if not path.is_symlink())
+
+    real_mkdir, real_run = os.mkdir, Programs.run
+
+    def mkdir_and_swap(path: str | Path, *arguments: Any, **options: Any) -> None:
+        real_mkdir(path, *arguments, **options)
+        if Path(path).name == "data":
+            swap(draft(), anothers)
+
+    def run_and_swap(
+        self: Programs, command: Sequence[str | Path], *rest: Any, **named: Any
+    ) -> None:
+        real_run(self, command, *rest, **named)
+        if "--single" in command:
+            swap(draft(), anothers)
+
+    if moment == "mkdir":
+        monkeypatch.setattr(os, "mkdir", mkdir_and_swap)
+    else:
+        monkeypatch.setattr(Programs, "run", run_and_swap)
+    with suppress(EmbeddedPostgresUnavailable, OSError):
+        create(layout, find_installation(), programs)
+    assert (anothers / "data" / "secret").exists()
+    assert owners(anothers) == {0}
+
+
+@needs_root
+def test_data_are_given_away_only_in_the_folder_that_was_looked_at(
+    directory: Path, anothers: Path
+) -> None:
+    """Whoever owns the folder above replaces that of the server."""
+    os.chown(directory, NOBODY - 1, NOBODY - 1)
+    identity = choose_identity(Layout(directory))
+    swap(directory, anothers)
+    with pytest.raises(EmbeddedPostgresUnavailable, match="not in a folder of user"):
+        identity.own(directory / "data")
+    assert owners(anothers) == {0}
+    with (
+        pytest.raises(EmbeddedPostgresUnavailable, match="not a folder of user"),
+        identity.reaching(directory / "data"),
+    ):
+        pytest.fail("it is not that user's")
 
 
 @needs_root

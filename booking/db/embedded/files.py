@@ -80,35 +80,48 @@ def read_file(path: Path, *, owner: int | None = None) -> str:
         return file.read(_LIMIT_BYTES)
 
 
-def give_away(path: Path, uid: int, gid: int) -> None:
+def give_away(path: Path, uid: int, gid: int, *, folder_owner: int = 0) -> None:
     """Give a directory to a user, and all in it that is its owner's; links stay as they are.
 
-    What somebody puts there meanwhile is met by its descriptor, never by its name. The directory
-    itself comes last: while it has its former owner, it was not given away whole.
+    It must be in a folder of ``folder_owner``'s. What somebody puts there meanwhile is met by its
+    descriptor, never by its name. The directory itself comes last: while it has its former owner,
+    it was not given away whole.
 
     Raises:
-        EmbeddedPostgresUnavailable: a file has a second name, which may be anywhere.
+        EmbeddedPostgresUnavailable: a file has a second name, which may be anywhere, or the folder
+            is another's.
 
     """
     top = open_directory(path)
-    owner = os.fstat(top).st_uid
-    os.close(top)
-    for folder, _, names, directory in os.fwalk(path, topdown=False):
-        for name in names:
-            try:
-                file = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=directory)
-            except OSError:
-                # A link or a socket: PostgreSQL needs to own neither.
-                continue
-            try:
-                found = os.fstat(file)
-                if found.st_nlink > 1:
-                    raise EmbeddedPostgresUnavailable(
-                        f"{Path(folder) / name} has a second name: it is not given to user {uid}"
-                    )
-                if found.st_uid == owner:
-                    os.fchown(file, uid, gid)
-            finally:
-                os.close(file)
-        if os.fstat(directory).st_uid == owner:
-            os.fchown(directory, uid, gid)
+    try:
+        # By the path, a folder above might have become a link since its owner was looked at.
+        if os.stat("..", dir_fd=top).st_uid != folder_owner:
+            raise EmbeddedPostgresUnavailable(f"{path} is not in a folder of user {folder_owner}")
+        owner = os.fstat(top).st_uid
+        for folder, _, names, directory in os.fwalk(".", topdown=False, dir_fd=top):
+            for name in names:
+                _give_file_away(name, path / folder / name, directory, owner, (uid, gid))
+            if os.fstat(directory).st_uid == owner:
+                os.fchown(directory, uid, gid)
+    finally:
+        os.close(top)
+
+
+def _give_file_away(
+    name: str, path: Path, directory: int, owner: int, receiver: tuple[int, int]
+) -> None:
+    try:
+        file = os.open(name, os.O_RDONLY | _SAFELY, dir_fd=directory)
+    except OSError:
+        # A link or a socket: PostgreSQL needs to own neither.
+        return
+    try:
+        found = os.fstat(file)
+        if found.st_nlink > 1:
+            raise EmbeddedPostgresUnavailable(
+                f"{path} has a second name: it is not given to user {receiver[0]}"
+            )
+        if found.st_uid == owner:
+            os.fchown(file, *receiver)
+    finally:
+        os.close(file)

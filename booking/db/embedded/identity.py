@@ -21,10 +21,14 @@ _UNPRIVILEGED = "nobody"
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom a program runs as, always without any capability. ``uid`` None: as the caller."""
+    """Whom a program runs as, always without any capability. ``uid`` None: as the caller.
+
+    ``folder_owner`` is whose the folder of the server's files is, where the caller is root.
+    """
 
     uid: int | None = None
     gid: int = 0
+    folder_owner: int = 0
 
     def preparation(self, death_signal: int) -> Callable[[], None]:
         """Return what to run between fork and exec, in a process of one thread only.
@@ -53,12 +57,18 @@ class Identity:
         The descriptors are to be passed on to the program. An open directory can be walked into
         however closed the folders above it are, so no mode of any folder has to be changed and no
         capability is needed where the project lies below one that is root's alone.
+
+        Raises:
+            EmbeddedPostgresUnavailable: the directory is not the identity's own.
+
         """
         if self.uid is None or not linux.IS_HERE:
             yield directory, ()
             return
         descriptor = open_directory(directory)
         try:
+            if os.fstat(descriptor).st_uid != self.uid:
+                raise EmbeddedPostgresUnavailable(f"{directory} is not a folder of user {self.uid}")
             yield Path(f"/proc/self/fd/{descriptor}"), (descriptor,)
         finally:
             os.close(descriptor)
@@ -77,6 +87,12 @@ class Identity:
         finally:
             os.close(descriptor)
 
+    def make_folder(self, within: int, name: str) -> None:
+        """Make a folder of this identity in an open directory that is the caller's alone."""
+        os.mkdir(name, mode=0o700, dir_fd=within)
+        if self.uid is not None:
+            os.chown(name, self.uid, self.gid, dir_fd=within, follow_symlinks=False)
+
     def own(self, path: Path) -> None:
         """Give a directory with all that is in it to this identity.
 
@@ -85,7 +101,7 @@ class Identity:
 
         """
         if self.uid is not None and path.stat().st_uid != self.uid:
-            give_away(path, self.uid, self.gid)
+            give_away(path, self.uid, self.gid, folder_owner=self.folder_owner)
 
 
 def choose_identity(layout: Layout) -> Identity:
@@ -109,6 +125,6 @@ def choose_identity(layout: Layout) -> Identity:
         return Identity(nobody.pw_uid, nobody.pw_gid)
     # Not the folder's group, which is root's where root only changed the owner.
     try:
-        return Identity(owner, pwd.getpwuid(owner).pw_gid)
+        return Identity(owner, pwd.getpwuid(owner).pw_gid, owner)
     except KeyError:
-        return Identity(owner, nobody.pw_gid)
+        return Identity(owner, nobody.pw_gid, owner)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from booking.db.embedded.binaries import Installation
+from booking.db.embedded.errors import EmbeddedPostgresUnavailable
+from booking.db.embedded.files import open_directory
 from booking.db.embedded.layout import DATABASE, ROLE, SUPERUSER, Layout
 from booking.db.embedded.programs import Programs
 
@@ -35,11 +39,14 @@ def create(
     for abandoned in layout.directory.glob(f"{_DRAFT_PREFIX}*"):
         _remove(abandoned)
     draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=layout.directory))
-    try:
+    with ExitStack() as stack:
+        stack.callback(_remove, draft)
+        # For root, the directory may be another's, who can put something else in the draft's place.
+        within = _open_own(draft)
+        stack.callback(os.close, within)
         password = secrets.token_urlsafe(24)
         data = draft / "data"
-        data.mkdir(mode=0o700)
-        programs.identity.own(data)
+        programs.identity.make_folder(within, data.name)
         programs.run(
             [
                 *(installation.program("initdb"), "-D", data, "-U", SUPERUSER),
@@ -62,9 +69,15 @@ def create(
         )
         # The password first: where the data are, it is.
         layout.write_private(layout.password, password)
-        data.rename(layout.data)
-    finally:
-        _remove(draft)
+        os.rename(data.name, layout.data, src_dir_fd=within)
+
+
+def _open_own(directory: Path) -> int:
+    descriptor = open_directory(directory)
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        return descriptor
+    os.close(descriptor)
+    raise EmbeddedPostgresUnavailable(f"{directory} was replaced")
 
 
 def demote(layout: Layout, installation: Installation, programs: Programs) -> None:
