@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -212,7 +213,10 @@ def _locked(venv: Path) -> Iterator[int]:
     except OSError as error:
         raise SetupError(f"{path} cannot be written: {error.strerror}") from error
     try:
-        if os.fstat(descriptor).st_uid == os.geteuid():
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise SetupError(f"{path} cannot be written: it is not a plain file with one name")
+        if found.st_uid == os.geteuid():
             os.fchmod(descriptor, 0o600)
         _acquire(descriptor, path)
         os.ftruncate(descriptor, 0)

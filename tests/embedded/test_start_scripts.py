@@ -169,6 +169,23 @@ def test_the_lock_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.parametrize("kind", ["pipe", "second name"])
+def test_only_a_plain_file_is_the_lock(tmp_path: Path, kind: str) -> None:
+    path, precious = tmp_path / "an environment.lock", tmp_path / "precious"
+    precious.write_text("kept")
+    precious.chmod(0o644)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.hardlink_to(precious)
+    done = set_up(path.with_suffix(""), patience=0.3)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{path} cannot be written: it is not a plain file with one name\n",
+    )
+    assert (precious.read_text(), precious.stat().st_mode & 0o777) == ("kept", 0o644)
+
+
 def test_one_line_where_python_is_too_old(project: Path, tmp_path: Path) -> None:
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\nexit 1\n")
