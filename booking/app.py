@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 PROBES = frozenset({"/health", "/ready"})
+# Of the requests in flight so small a part may be lists that wait for their turn: fewer than half,
+# or they would be taken for an overload (middleware/in_flight.py).
+WAITING_LISTS_PART = 4
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def create_parts(config: Config) -> Parts:
         pool_size=config.db_pool_size,
         wait_seconds=config.db_pool_timeout_seconds,
         statement_timeout_ms=config.db_statement_timeout_ms,
+        most_waiting=max(1, config.web_threads // WAITING_LISTS_PART),
     )
     shared = SharedCommit(
         db,

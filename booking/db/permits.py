@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 
@@ -14,17 +15,20 @@ class Permits:
     of those who wait never have their turn.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, most_waiting: float = math.inf) -> None:
         self._free = number
+        self._most_waiting = most_waiting
         self._waiting: deque[threading.Lock] = deque()
         self._lock = threading.Lock()
 
     def take(self, *, timeout_seconds: float) -> bool:
-        """Take one; False where none came in time."""
+        """Take one; False where none came in time, and at once where ``most_waiting`` wait."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
+            if len(self._waiting) >= self._most_waiting:
+                return False
             # Released once: by whoever hands over.
             called = threading.Lock()
             called.acquire()

@@ -20,14 +20,22 @@ STATEMENT_TIMEOUT_MS = 2000
 
 
 class PublicLists:
-    """Reads a few lists at a time, first come, first served. Who waits holds no connection."""
+    """Reads a few lists at a time, first come, first served. Who waits holds no connection, but a
+    place among the requests in flight: of those no more than ``most_waiting`` are held so.
+    """
 
     def __init__(
-        self, db: Database, *, pool_size: int, wait_seconds: float, statement_timeout_ms: int
+        self,
+        db: Database,
+        *,
+        pool_size: int,
+        wait_seconds: float,
+        statement_timeout_ms: int,
+        most_waiting: int,
     ) -> None:
         self._db = db
         # One connection at least is never lent to them, unless there is but one.
-        self._permits = Permits(max(1, min(AT_A_TIME, pool_size - 1)))
+        self._permits = Permits(max(1, min(AT_A_TIME, pool_size - 1)), most_waiting=most_waiting)
         self._wait_seconds = wait_seconds
         self._statement_timeout_ms = min(STATEMENT_TIMEOUT_MS, statement_timeout_ms)
 
@@ -35,8 +43,8 @@ class PublicLists:
         """Run the statement of a list, or those of a search, which see one moment and have a short
         time limit each.
 
-        Raises Overloaded where the turn does not come in time, Busy where a statement takes too
-        long, and what Database does.
+        Raises Overloaded where the turn does not come in time or too many wait for theirs, Busy
+        where a statement takes too long, and what Database does.
         """
 
         def limited(conn: Connection) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import Any
 
 from booking.services.public_lists import AT_A_TIME
@@ -60,3 +61,19 @@ def test_search_ends_long_before_other_statements_would(
     assert (answer.status, answer.code) == (503, "BUSY")
     # The limit was the search's alone.
     assert _search(api).status == 200
+
+
+def test_searches_that_wait_leave_room_for_bookings(start_api: StartApi, database_url: str) -> None:
+    """More searches are asked for than requests may be in flight."""
+    api = start_api(**HASTY | {"db_pool_timeout_seconds": 20, "web_threads": 16})
+    slot_id = api.create_slot()
+    with background() as start, holding(database_url, LOCK_PROVIDERS) as holder:
+        searches = [start(lambda: _search(api)) for _ in range(20)]
+        holder.wait_for_waiters(AT_A_TIME)
+        waiting = len(wait(searches, timeout=1).not_done)
+        booked = [api.book(slot_id).status for _ in range(3)]
+        holder.rollback()
+        told = {(answer.status, answer.code) for answer in results(searches)}
+    assert booked == [201] * 3
+    assert waiting <= 16 / 4 + AT_A_TIME
+    assert told <= {(200, None), (503, "OVERLOADED"), (503, "BUSY")}

@@ -54,3 +54,16 @@ def test_permit_is_not_given_to_who_has_given_up() -> None:
     permits.give_back()
     assert permits.take(timeout_seconds=0)
     assert not permits.take(timeout_seconds=0.01)
+
+
+def test_where_enough_wait_nobody_else_does() -> None:
+    permits = Permits(1, most_waiting=1)
+    assert permits.take(timeout_seconds=0)
+    with background(1) as start:
+        waiting = start(lambda: permits.take(timeout_seconds=PATIENCE_SECONDS))
+        _wait_for(permits, 1)
+        began = time.monotonic()
+        assert not permits.take(timeout_seconds=PATIENCE_SECONDS)
+        assert time.monotonic() - began < PATIENCE_SECONDS / 2
+        permits.give_back()
+        assert result(waiting)
