@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+# A larger response is not put together: it would be held twice, and for as long as a client takes
+# to take it, where what it is made of may be shared by all.
+GATHERED_BYTES = 64 * 1024
+
 
 def send(client: Any, response: bytes) -> None:
     """Send a whole response on a socket."""
     # sendall() asks for the size of the socket's buffer, and almost always one call sends all.
     sent = client.send(response)
     if sent < len(response):
-        client.sendall(response[sent:])
+        client.sendall(memoryview(response)[sent:])
 
 
 class GatheredSends:
@@ -35,7 +39,10 @@ class GatheredSends:
         """Send what was kept."""
         if self._parts:
             parts, self._parts = self._parts, []
-            send(self._client, b"".join(parts))
+            if sum(map(len, parts)) <= GATHERED_BYTES:
+                parts = [b"".join(parts)]
+            for part in parts:
+                send(self._client, part)
 
     def close(self) -> None:
         """Close the socket; what was kept is part of an answer that failed."""

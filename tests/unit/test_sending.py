@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +58,30 @@ def test_nothing_is_sent_of_an_answer_that_failed(pair: Pair) -> None:
     gathered.close()
     gathered.flush()
     assert theirs.recv(100) == b""
+
+
+def test_long_body_is_not_copied_for_a_client_that_takes_nothing() -> None:
+    body = bytes(8 * 1024 * 1024)
+    held: list[int] = []
+
+    class Slow:
+        """A socket with room for three bytes, before which a client keeps everything waiting."""
+
+        def send(self, data: bytes) -> int:
+            return min(3, len(data))
+
+        def sendall(self, _data: bytes) -> None:
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    gathered = GatheredSends(Slow())
+    gathered.sendall(b"head")
+    gathered.sendall(body)
+    tracemalloc.start()
+    try:
+        gathered.flush()
+    finally:
+        tracemalloc.stop()
+    assert max(held) < len(body) / 8
 
 
 def test_what_does_not_go_out_at_once_follows() -> None:
