@@ -147,9 +147,14 @@ def test_a_server_that_runs_on_data_that_change_hands_is_stopped_first(directory
     for path in (data, *data.rglob("*")):
         os.chown(path, owner.pw_uid, owner.pw_gid)
     options = ("unix_socket_directories=", "listen_addresses=127.0.0.1", f"port={free_port()}")
-    with Identity(owner.pw_uid, owner.pw_gid).reaching(data) as (place, descriptors):
+    identity = Identity(owner.pw_uid, owner.pw_gid)
+    with (
+        within_reach(find_installation(), identity) as installation,
+        identity.reaching(data) as (place, descriptors),
+    ):
+        postgres = installation.program("postgres")
         former = subprocess.Popen(
-            [binary("postgres"), "-D", place, *(word for o in options for word in ("-c", o))],
+            [postgres, "-D", place, *(word for o in options for word in ("-c", o))],
             user=owner.pw_uid,
             cwd="/",
             pass_fds=descriptors,
@@ -157,8 +162,8 @@ def test_a_server_that_runs_on_data_that_change_hands_is_stopped_first(directory
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-    try:
         eventually(lambda: is_ready(data, former.pid), "it is ready")
+    try:
         with embedded_postgres(directory) as url:
             # Stopped in good order.
             assert former.poll() == 0

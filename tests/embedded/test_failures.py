@@ -35,21 +35,24 @@ NOBODY = 65534
 ABANDON_A_SERVER = """
 import signal, sys, time
 from pathlib import Path
-from booking.db.embedded import binary, pidfile
+from booking.db.embedded import pidfile
+from booking.db.embedded.binaries import find_installation
 from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import Layout
 from booking.db.embedded.log import BoundedLog
 from booking.db.embedded.programs import Programs
+from booking.db.embedded.reach import within_reach
 layout = Layout(Path(sys.argv[1]))
 identity = choose_identity(layout)
 programs = Programs(identity, BoundedLog(layout), lambda: False)
 identity.own(layout.data)
-command = [binary("postgres"), "-D", layout.data, "-c", "port=" + sys.argv[2]]
-command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-server = programs.start(command, signal.SIGCONT, data=layout.data)
-while not pidfile.is_ready(layout.data, server.pid):
-    programs.listen(0.02)
-print(server.pid)
+with within_reach(find_installation(), identity) as installation:
+    command = [installation.program("postgres"), "-D", layout.data, "-c", "port=" + sys.argv[2]]
+    command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    server = programs.start(command, signal.SIGCONT, data=layout.data)
+    while not pidfile.is_ready(layout.data, server.pid):
+        programs.listen(0.02)
+    print(server.pid)
 """
 
 

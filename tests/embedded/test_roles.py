@@ -16,9 +16,11 @@ import psycopg2
 import pytest
 from psycopg2.extensions import libpq_version, make_dsn, parse_dsn
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
+from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
+from booking.db.embedded.binaries import find_installation
 from booking.db.embedded.identity import choose_identity
 from booking.db.embedded.layout import Layout
+from booking.db.embedded.reach import within_reach
 from booking.db.migrations import migrate
 from tests.apps import running_app
 from tests.embedded.processes import fetch, is_gone
@@ -196,14 +198,20 @@ def make_data_of_the_time_before(directory: Path, also: str = "") -> str:
         CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
         CREATE TYPE colour AS ENUM ('red');\n
     """
-    initdb = [str(binary("initdb")), "-U", "booking", "--auth=scram-sha-256", "--encoding=UTF8"]
-    single = [str(binary("postgres")), "--single", "-j", "-c", "exit_on_error=on"]
-    with identity.reaching(data) as (place, descriptors), TemporaryFile() as told:
+    with (
+        within_reach(find_installation(), identity) as installation,
+        identity.reaching(data) as (place, descriptors),
+        TemporaryFile() as told,
+    ):
+        initdb = [str(installation.program("initdb")), "-U", "booking", "--encoding=UTF8"]
+        initdb += ["--auth=scram-sha-256", "--locale=C"]
+        single = [str(installation.program("postgres")), "--single", "-j"]
+        single += ["-c", "exit_on_error=on"]
         told.write(f"{password}\n".encode())
         told.flush()
         os.fchown(told.fileno(), data.stat().st_uid, -1)
         for command, said in (
-            ([*initdb, "--locale=C", "-D", str(place), f"--pwfile=/dev/fd/{told.fileno()}"], ""),
+            ([*initdb, "-D", str(place), f"--pwfile=/dev/fd/{told.fileno()}"], ""),
             ([*single, "-D", str(place), "postgres"], "CREATE DATABASE booking;\n\n"),
             ([*single, "-D", str(place), "booking"], made),
             *([([*single, "-D", str(place), "booking"], also)] if also else ()),
