@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import psycopg2
 
-from booking import commands
+from booking.cli import commands
 from booking.config import Config
 from booking.db.failures import one_line
 from booking.db.migrations import MigrationError

@@ -26,22 +26,22 @@ from booking.db.pool import ConnectionPool
 from booking.errors import Overloaded
 from booking.jobs.sweeper import HoldSweeper
 from booking.middleware import authentication, cors, logs, loopback, request_id, target
-from booking.middleware.admission import Admission
 from booking.middleware.arrival import Arrival
 from booking.middleware.headers import SecurityHeaders
-from booking.middleware.in_flight import InFlight
 from booking.middleware.request_deadline import RequestDeadline
 from booking.openapi.document import write_document
+from booking.overload.admission import Admission
+from booking.overload.in_flight import InFlight
 from booking.services.audit import AuditService
-from booking.services.bookings import BookingService
-from booking.services.expiry import ExpiryService
-from booking.services.group_booking import GroupBooking
-from booking.services.group_commit import GroupCommit
-from booking.services.paging import CursorKey
+from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.cross_slot_commit import SharedCommit
+from booking.services.booking.expiry import ExpiryService
+from booking.services.booking.service import BookingService
+from booking.services.booking.slot_batch import GroupBooking
+from booking.services.booking.slot_gate import SlotGate
+from booking.services.pagination import CursorKey
 from booking.services.public_lists import PublicLists
 from booking.services.readiness import ReadinessService
-from booking.services.shared_commit import SharedCommit
-from booking.services.slot_gate import SlotGate
 from booking.services.slots import SlotService
 from booking.synchronous import SynchronousFlask
 

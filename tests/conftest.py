@@ -24,8 +24,8 @@ from psycopg2.extensions import make_dsn
 
 from booking.app import Parts, create_app, create_parts
 from booking.config import Config
-from booking.db.embedded import embedded_postgres
 from booking.db.migrations import migrate
+from booking.embedded import embedded_postgres
 from tests.apps import Api, running_app
 from tests.factories import make_config
 from tests.servers import LiveServer

@@ -9,11 +9,11 @@ from booking.controllers.parsing import read_no_body, read_query
 from booking.controllers.responses import data_response
 from booking.middleware.authentication import Access, allow
 from booking.schemas.bookings import BookingListQuery
-from booking.schemas.paging import NoBody, NoQuery
+from booking.schemas.pagination import NoBody, NoQuery
 from booking.services.audit import AuditService
-from booking.services.bookings import BookingService
-from booking.services.expiry import ExpiryService
-from booking.services.paging import CursorKey
+from booking.services.booking.expiry import ExpiryService
+from booking.services.booking.service import BookingService
+from booking.services.pagination import CursorKey
 
 _no_query = NoQuery()
 _no_body = NoBody()

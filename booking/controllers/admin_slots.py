@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from booking.controllers.pages import Cursors, page_response, read_position, write_position
+from booking.controllers.pagination import Cursors, page_response, read_position, write_position
 from booking.controllers.parsing import read_body, read_if_match, read_path_id, read_query
 from booking.controllers.slots import slot_response
 from booking.errors import SlotNotFound
 from booking.middleware.authentication import Access, allow
 from booking.models import SlotFilter, SlotPosition
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 from booking.schemas.slots import AdminSlotListQuery, SlotChange, SlotCreate, SlotOut
-from booking.services.paging import CursorKey
+from booking.services.pagination import CursorKey
 from booking.services.slots import SlotChanges, SlotService
 
 _no_query = NoQuery()

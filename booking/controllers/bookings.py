@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from booking.controllers.callers import check_named_user, required_of
-from booking.controllers.pages import Cursors, page_response, read_position, write_position
+from booking.controllers.pagination import Cursors, page_response, read_position, write_position
 from booking.controllers.parsing import (
     read_idempotency_key,
     read_no_body,
@@ -21,9 +21,9 @@ from booking.middleware.authentication import Access, allow, current_caller
 from booking.models import Booking, BookingPosition, SeatRequest
 from booking.schemas.bookings import BookingCreate, BookingEventOut, BookingListQuery, BookingOut
 from booking.schemas.loading import load
-from booking.schemas.paging import ListQuery, NoBody, NoQuery
-from booking.services.bookings import BookingService
-from booking.services.paging import CursorKey
+from booking.schemas.pagination import ListQuery, NoBody, NoQuery
+from booking.services.booking.service import BookingService
+from booking.services.pagination import CursorKey
 
 _no_query = NoQuery()
 _no_body = NoBody()

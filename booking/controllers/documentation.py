@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from booking.controllers.parsing import read_query
 from booking.controllers.responses import JSON_TYPE, public_path
 from booking.middleware.authentication import Access, allow
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 
 # Swagger UI sets styles through the DOM alone, which a policy without 'unsafe-inline' lets pass.
 PAGE_POLICY = (

@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from booking.controllers.parsing import read_query
 from booking.controllers.responses import data_response
 from booking.middleware.authentication import Access, allow
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 from booking.services.readiness import ReadinessService
 
 _no_query = NoQuery()

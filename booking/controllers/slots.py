@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from booking.controllers.pages import Cursors, page_response, read_position, write_position
+from booking.controllers.pagination import Cursors, page_response, read_position, write_position
 from booking.controllers.parsing import read_path_id, read_query
 from booking.controllers.responses import data_response, public_path
 from booking.errors import SlotNotFound
 from booking.middleware.authentication import Access, allow
 from booking.models import Slot, SlotFilter, SlotPosition
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 from booking.schemas.slots import PublicSlotListQuery, SlotOut
-from booking.services.paging import CursorKey
+from booking.services.pagination import CursorKey
 from booking.services.slots import SlotService
 
 _slot_out = SlotOut()

@@ -19,9 +19,9 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from booking.config import PROJECT_ROOT
+from booking.db.backoff import Patience
 from booking.db.connection import Connection, connect, find_encoding_fault
 from booking.db.failures import domain_error, one_line
-from booking.db.patience import Patience
 from booking.db.queries import load_queries
 from booking.db.transaction import transaction
 from booking.errors import ConnectionLost, OutcomeUnknown

@@ -7,7 +7,7 @@ import random
 import threading
 
 from booking.errors import DomainError
-from booking.services.expiry import ExpiryService
+from booking.services.booking.expiry import ExpiryService
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from marshmallow.validate import Equal, Length, Range
 
 from booking.errors import MAX_TOLD_FAULTS
 from booking.schemas.fields import Integer
-from booking.schemas.paging import MAX_LIMIT
+from booking.schemas.pagination import MAX_LIMIT
 from booking.schemas.slots import MAX_CAPACITY
 
 

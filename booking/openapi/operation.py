@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema
 
 from booking.errors import DomainError
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 
 JSON_TYPE = "application/json"
 

@@ -8,7 +8,7 @@ from marshmallow.validate import Equal
 from booking.models import BookingStatus, EventType
 from booking.schemas.fields import Boolean, Choice, Integer, Name, Text, Timestamp, Uuid
 from booking.schemas.out import OutSchema
-from booking.schemas.paging import ListQuery
+from booking.schemas.pagination import ListQuery
 
 MAX_SEATS = 1000
 

@@ -7,7 +7,7 @@ from marshmallow import Schema, fields
 from booking.models import SlotStatus
 from booking.schemas.fields import Choice, Integer, Name, QueryInteger, Text, Timestamp, Uuid
 from booking.schemas.out import OutSchema
-from booking.schemas.paging import ListQuery
+from booking.schemas.pagination import ListQuery
 
 MAX_CAPACITY = 1_000_000
 MAX_DURATION_MINUTES = 10_080

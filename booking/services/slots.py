@@ -20,10 +20,10 @@ from booking.errors import (
 )
 from booking.models import Slot, SlotFilter, SlotPosition, SlotStatus
 from booking.repositories import holds, slots
-from booking.services.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
-from booking.services.paging import Page, page_of
+from booking.services.booking.expiry import MAX_HOLDS_PER_BATCH, ExpiryService
+from booking.services.booking.slot_gate import SlotGate
+from booking.services.pagination import Page, page_of
 from booking.services.public_lists import PublicLists
-from booking.services.slot_gate import SlotGate
 from booking.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)

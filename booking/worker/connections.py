@@ -29,7 +29,7 @@ from gunicorn.http.errors import ConfigurationProblem, NoMoreData, ParseExceptio
 from gunicorn.workers.ggevent import GeventWorker
 
 from booking.db.green import make_green
-from booking.middleware.admission import add_refusal_headers
+from booking.overload.admission import add_refusal_headers
 from booking.worker.arriving import Arrivals, IdleConnections, IdleTooLong
 from booking.worker.collector import collect_seldom
 from booking.worker.parsing import Parser

@@ -21,8 +21,8 @@ from gunicorn.http.errors import (
 
 from booking.controllers.problems import PROBLEMS, Problem, problem_of_status
 from booking.errors import IdempotencyKeyInvalid
-from booking.middleware.admission import add_refusal_headers
 from booking.middleware.request_id import begin_request
+from booking.overload.admission import add_refusal_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

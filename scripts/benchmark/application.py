@@ -15,8 +15,8 @@ from booking.app import create_app
 from booking.config import Config
 from booking.controllers import bookings
 from booking.models import Booking, BookingStatus, SeatRequest
-from booking.services.bookings import Booked, BookingService
-from booking.services.paging import CursorKey
+from booking.services.booking.service import Booked, BookingService
+from booking.services.pagination import CursorKey
 
 EMPTY_ENDPOINT = "/bench/empty"
 

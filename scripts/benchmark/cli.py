@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from booking.cli.supervise import signals_unwind
 from booking.config import PROJECT_ROOT
 from booking.errors import ConfigurationError
-from booking.supervise import signals_unwind
 from scripts.benchmark.document import write_section
 from scripts.benchmark.growth import measure_growth
 from scripts.benchmark.loads import measure_loads

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from booking.db.connection import Connection, connect
-from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
 from booking.db.migrations import migrate
 from booking.db.transaction import Isolation, transaction
+from booking.embedded import EmbeddedPostgresUnavailable, embedded_postgres
 from booking.repositories.checks import run_checks
 from scripts.benchmark.records import NotRun
 

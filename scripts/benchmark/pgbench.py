@@ -10,8 +10,8 @@ from pathlib import Path
 
 from psycopg2.extensions import parse_dsn
 
-from booking.db.embedded import binary
 from booking.db.queries import load_queries
+from booking.embedded import binary
 from scripts.benchmark.percentiles import percentile
 from scripts.benchmark.records import Load, NotRun
 

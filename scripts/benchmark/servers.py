@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import requests
 
-from booking import supervise
+from booking.cli import supervise
 from booking.config import DATABASE_VARIABLES, PROJECT_ROOT
 from scripts.benchmark.records import NotRun
 

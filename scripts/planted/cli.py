@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from booking.supervise import signals_unwind
+from booking.cli.supervise import signals_unwind
 from scripts.planted.bugs import ROOT, BadBug, Bug, read_bugs
 from scripts.planted.document import NAME, BadDocument, write_rows
 from scripts.planted.options import PROGRAM, Options, parse

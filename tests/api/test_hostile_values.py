@@ -12,7 +12,7 @@ from marshmallow import Schema
 
 from booking.schemas.bookings import BookingCreate, BookingListQuery
 from booking.schemas.fields import parse_uuid
-from booking.schemas.paging import ListQuery
+from booking.schemas.pagination import ListQuery
 from booking.schemas.slots import AdminSlotListQuery, PublicSlotListQuery, SlotChange, SlotCreate
 from tests.api.answers import problem_of
 from tests.api.conftest import Maker

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from booking.services.slot_gate import MOST_WAITING
+from booking.services.booking.slot_gate import MOST_WAITING
 from tests.apps import Answer, Api
 from tests.factories import unique
 from tests.rows import SlotRow, lapse, read_history, read_slot

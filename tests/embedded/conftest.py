@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from booking.db.embedded import embedded_postgres
+from booking.embedded import embedded_postgres
 from tests.embedded.processes import PATIENCE_SECONDS, StartUser, User, kill_all, processes_of
 
 

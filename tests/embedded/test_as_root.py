@@ -19,11 +19,11 @@ import psutil
 import psycopg2
 import pytest
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
-from booking.db.embedded.binaries import Installation, find_installation
-from booking.db.embedded.identity import Identity
-from booking.db.embedded.pidfile import is_ready
-from booking.db.embedded.reach import within_reach
+from booking.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
+from booking.embedded.binaries import Installation, find_installation
+from booking.embedded.identity import Identity
+from booking.embedded.pidfile import is_ready
+from booking.embedded.reach import within_reach
 from tests.embedded.processes import StartUser, eventually, fetch, is_gone, processes_of
 from tests.servers import ROOT, free_port
 

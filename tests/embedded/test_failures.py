@@ -14,9 +14,9 @@ import psutil
 import psycopg2
 import pytest
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, binaries, embedded_postgres, log
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.log import BoundedLog
+from booking.embedded import EmbeddedPostgresUnavailable, binaries, embedded_postgres, log
+from booking.embedded.layout import Layout
+from booking.embedded.log import BoundedLog
 from tests.embedded.processes import (
     StartUser,
     eventually,
@@ -35,13 +35,13 @@ NOBODY = 65534
 ABANDON_A_SERVER = """
 import signal, sys, time
 from pathlib import Path
-from booking.db.embedded import pidfile
-from booking.db.embedded.binaries import find_installation
-from booking.db.embedded.identity import choose_identity
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.log import BoundedLog
-from booking.db.embedded.programs import Programs
-from booking.db.embedded.reach import within_reach
+from booking.embedded import pidfile
+from booking.embedded.binaries import find_installation
+from booking.embedded.identity import choose_identity
+from booking.embedded.layout import Layout
+from booking.embedded.log import BoundedLog
+from booking.embedded.programs import Programs
+from booking.embedded.reach import within_reach
 layout = Layout(Path(sys.argv[1]))
 identity = choose_identity(layout)
 programs = Programs(identity, BoundedLog(layout), lambda: False)

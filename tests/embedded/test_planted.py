@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
-from booking.db.embedded.binaries import find_installation
-from booking.db.embedded.files import give_away
-from booking.db.embedded.identity import choose_identity
-from booking.db.embedded.initdb import create
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.log import BoundedLog
-from booking.db.embedded.programs import Programs
+from booking.embedded import EmbeddedPostgresUnavailable, embedded_postgres
+from booking.embedded.binaries import find_installation
+from booking.embedded.files import give_away
+from booking.embedded.identity import choose_identity
+from booking.embedded.initdb import create
+from booking.embedded.layout import Layout
+from booking.embedded.log import BoundedLog
+from booking.embedded.programs import Programs
 from tests.embedded.processes import StartUser, fetch, is_gone
 from tests.embedded.test_as_root import needs_linux, needs_root
 from tests.embedded.test_failures import NOBODY

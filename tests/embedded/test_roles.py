@@ -16,12 +16,12 @@ import psycopg2
 import pytest
 from psycopg2.extensions import libpq_version, make_dsn, parse_dsn
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
-from booking.db.embedded.binaries import find_installation
-from booking.db.embedded.identity import choose_identity
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.reach import within_reach
 from booking.db.migrations import migrate
+from booking.embedded import EmbeddedPostgresUnavailable, embedded_postgres
+from booking.embedded.binaries import find_installation
+from booking.embedded.identity import choose_identity
+from booking.embedded.layout import Layout
+from booking.embedded.reach import within_reach
 from tests.apps import running_app
 from tests.embedded.processes import fetch, is_gone
 from tests.snapshots import query, violations_of

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
+from booking.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
 from tests.embedded.processes import StartUser, eventually, fetch, is_gone, processes_of
 
 
@@ -64,7 +64,7 @@ def test_ten_at_once_make_one_server(fresh: Path, start_user: StartUser) -> None
     urls = {user.url() for user in users}
     assert len(urls) == 1
     assert fetch(urls.pop(), "SELECT 1") == 1
-    assert len([p for p in processes_of(fresh) if "booking.db.embedded.guard" in p.cmdline()]) == 1
+    assert len([p for p in processes_of(fresh) if "booking.embedded.guard" in p.cmdline()]) == 1
     for user in users:
         assert user.process.stdin is not None
         user.process.stdin.close()

@@ -19,7 +19,7 @@ from tests.servers import ROOT
 
 SUPERVISOR = """
 import os, sys
-from booking.supervise import run_supervised, signals_unwind
+from booking.cli.supervise import run_supervised, signals_unwind
 with signals_unwind():
     code = run_supervised(sys.argv[1:], os.environ)
 sys.exit(code)
@@ -184,7 +184,7 @@ def test_the_exit_code_is_the_childs(tmp_path: Path) -> None:
 def test_a_signal_unwinds_and_a_second_does_not_disturb(signal_number: signal.Signals) -> None:
     program = """
 import sys, time
-from booking.supervise import signals_unwind
+from booking.cli.supervise import signals_unwind
 with signals_unwind():
     try:
         print("in", flush=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from booking.db.embedded import EmbeddedPostgresUnavailable, embedded_postgres
-from booking.supervise import signals_unwind
+from booking.cli.supervise import signals_unwind
+from booking.embedded import EmbeddedPostgresUnavailable, embedded_postgres
 
 if __name__ == "__main__":
     try:

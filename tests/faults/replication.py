@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from booking.db.embedded.binaries import find_installation
-from booking.db.embedded.identity import choose_identity
-from booking.db.embedded.layout import ADDRESS, Layout
-from booking.db.embedded.log import BoundedLog
-from booking.db.embedded.programs import Programs
-from booking.db.embedded.reach import within_reach
-from booking.db.embedded.server import Server
+from booking.embedded.binaries import find_installation
+from booking.embedded.identity import choose_identity
+from booking.embedded.layout import ADDRESS, Layout
+from booking.embedded.log import BoundedLog
+from booking.embedded.programs import Programs
+from booking.embedded.reach import within_reach
+from booking.embedded.server import Server
 from tests.faults.chaos.remote import Remote, in_process
 from tests.sessions import wait_until
 from tests.snapshots import query
@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 60
 
 
 class Keeper:
-    """The one thread that runs a node's programs, as ``booking.db.embedded`` needs it."""
+    """The one thread that runs a node's programs, as ``booking.embedded`` needs it."""
 
     idle_seconds: float | None = 0.02
 

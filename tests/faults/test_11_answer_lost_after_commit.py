@@ -16,8 +16,8 @@ from contextlib import contextmanager
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from booking.db.embedded import embedded_postgres
 from booking.db.migrations import migrate
+from booking.embedded import embedded_postgres
 from tests.apps import Answer, Api, running_app
 from tests.conftest import ROOT
 from tests.proxy import TcpProxy

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from booking.db.embedded import embedded_postgres
 from booking.db.migrations import migrate
+from booking.embedded import embedded_postgres
 from tests.apps import api_over_http
 from tests.conftest import ROOT
 from tests.servers import LiveServer

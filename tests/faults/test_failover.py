@@ -11,9 +11,9 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from booking.db.connection import pool_parameters
-from booking.db.embedded.layout import ADDRESS
 from booking.db.hosts import Hosts
 from booking.db.migrations import migrate
+from booking.embedded.layout import ADDRESS
 from tests.apps import Answer, Api, api_over_http, running_app
 from tests.faults.replication import Pair, address
 from tests.proxies.pgbouncer import pgbouncer

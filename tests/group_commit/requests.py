@@ -9,7 +9,7 @@ from typing import Any
 from booking.app import Parts
 from booking.errors import DomainError, StatementRejected
 from booking.models import SeatRequest
-from booking.services.bookings import Booked, BookingService
+from booking.services.booking.service import Booked, BookingService
 from tests.factories import in_future, unique
 from tests.snapshots import query
 

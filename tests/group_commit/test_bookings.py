@@ -29,7 +29,7 @@ from booking.errors import (
 )
 from booking.models import SeatRequest, SlotStatus
 from booking.repositories.bookings import NewBooking, insert_bookings
-from booking.services.bookings import Booked
+from booking.services.booking.service import Booked
 from booking.services.slots import SlotChanges
 from booking.uuid7 import uuid7
 from tests.factories import UNKNOWN_ID, make_config, unique

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from booking.errors import Busy, LockTimeout, OutcomeUnknown, StatementRejected
-from booking.services.group_commit import GroupCommit
+from booking.services.booking.commit_queue import GroupCommit
 from tests.threads import PATIENCE_SECONDS, at_once, background, result, results
 
 SLOT = "one slot"

@@ -26,10 +26,10 @@ from booking.errors import (
     UserSeatLimit,
 )
 from booking.models import SeatRequest, SlotStatus
-from booking.services.bookings import BookingService
-from booking.services.group_booking import GroupBooking
-from booking.services.group_commit import GroupCommit
-from booking.services.shared_commit import LANES, SharedCommit
+from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.cross_slot_commit import LANES, SharedCommit
+from booking.services.booking.service import BookingService
+from booking.services.booking.slot_batch import GroupBooking
 from booking.services.slots import SlotChanges
 from tests.factories import make_config, unique
 from tests.failpoints import DIE, Breakpoint, breakpoint_at, failpoint, raise_sqlstate

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from booking.db import migrations, patience
+from booking.db import backoff as patience
+from booking.db import migrations
 from booking.db.connection import SIGN_OF_LIFE_SECONDS, UNACKNOWLEDGED_SECONDS, connect
 from booking.db.migrations import (
     LOCK_NUMBER,

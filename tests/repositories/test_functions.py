@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
-from booking.db.embedded.binaries import binary
 from booking.db.migrations import MIGRATIONS, migrate
+from booking.embedded.binaries import binary
 from booking.repositories.checks import CHECKS
 from tests.apps import Api, running_app
 from tests.factories import unique

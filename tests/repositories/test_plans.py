@@ -23,7 +23,7 @@ from booking.repositories.searches import (
     MAX_WALKED,
     ONE_PASS_VERSION,
 )
-from booking.services.expiry import (
+from booking.services.booking.expiry import (
     MAX_HOLDS_PER_BATCH,
     SWEPT_HOLDS_PER_BATCH,
     SWEPT_SLOTS_PER_BATCH,

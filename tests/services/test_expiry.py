@@ -14,7 +14,8 @@ from booking.errors import LockTimeout
 from booking.models import BookingStatus, SeatRequest
 from booking.repositories.bookings import explain_refusals
 from booking.repositories.holds import expire_holds
-from booking.services import bookings, expiry
+from booking.services.booking import expiry
+from booking.services.booking import service as bookings
 from tests.factories import make_config
 from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
 from tests.snapshots import query, violations_of

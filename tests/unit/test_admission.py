@@ -11,9 +11,9 @@ from werkzeug.test import Client
 
 from booking.controllers.problems import PROBLEMS, refusal
 from booking.errors import Overloaded
-from booking.middleware.admission import Admission, RefusalLog
 from booking.middleware.headers import SECURITY_HEADERS
-from booking.middleware.in_flight import InFlight
+from booking.overload.admission import Admission, RefusalLog
+from booking.overload.in_flight import InFlight
 
 ORIGIN = "https://app.example.com"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from booking.middleware.in_flight import (
+from booking.overload.in_flight import (
     FORGET_SECONDS,
     PATIENCE_SECONDS,
     TARGET_SECONDS,

@@ -14,7 +14,7 @@ from booking.repositories.searches import _substring_pattern
 from booking.schemas.bookings import BookingCreate
 from booking.schemas.fields import parse_uuid
 from booking.schemas.loading import load
-from booking.schemas.paging import NoQuery
+from booking.schemas.pagination import NoQuery
 
 
 @given(st.uuids())

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from booking.db import patience
-from booking.db.patience import Patience
+from booking.db import backoff as patience
+from booking.db.backoff import Patience
 
 ERROR = RuntimeError("not now,\nperhaps later")
 

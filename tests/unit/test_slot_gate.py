@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from booking.errors import LockTimeout
-from booking.services.slot_gate import MOST_WAITING, SlotGate
+from booking.services.booking.slot_gate import MOST_WAITING, SlotGate
 
 
 def test_turns_of_a_slot_are_limited_and_those_of_another_are_free() -> None:

@@ -24,7 +24,7 @@ from booking.openapi import examples
 from booking.openapi.answers import PageMetaOut
 from booking.openapi.operation import Body, Example, Operation, link, one, page
 from booking.schemas.bookings import BookingCreate, BookingEventOut, BookingListQuery, BookingOut
-from booking.schemas.paging import ListQuery
+from booking.schemas.pagination import ListQuery
 
 TAG = "Bookings"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from booking.supervise import signals_unwind
+from booking.cli.supervise import signals_unwind
 from tests.faults.chaos.kinds import KINDS
 from tests.faults.chaos.options import parse_options
 from tests.faults.chaos.run import run

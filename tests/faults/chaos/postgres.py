@@ -13,14 +13,14 @@ import psutil
 import psycopg2
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
-from booking.db.embedded import initdb, pidfile
-from booking.db.embedded.binaries import find_installation
-from booking.db.embedded.identity import choose_identity
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.log import BoundedLog
-from booking.db.embedded.programs import Programs
-from booking.db.embedded.reach import within_reach
-from booking.db.embedded.server import Server
+from booking.embedded import initdb, pidfile
+from booking.embedded.binaries import find_installation
+from booking.embedded.identity import choose_identity
+from booking.embedded.layout import Layout
+from booking.embedded.log import BoundedLog
+from booking.embedded.programs import Programs
+from booking.embedded.reach import within_reach
+from booking.embedded.server import Server
 from tests.faults.chaos.disk import SmallDisk, shown_at
 from tests.faults.chaos.remote import Remote, in_process
 from tests.sessions import wait_until
@@ -37,7 +37,7 @@ END_SECONDS = 20
 
 
 class Keeper:
-    """The one thread that starts PostgreSQL's programs, as ``booking.db.embedded`` needs it."""
+    """The one thread that starts PostgreSQL's programs, as ``booking.embedded`` needs it."""
 
     idle_seconds: float | None = 0.02
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from booking.serving import ignoring_interrupts
+from booking.cli.serving import ignoring_interrupts
 
 START_SECONDS = 60
 STOP_SECONDS = 60

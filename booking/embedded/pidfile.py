@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import TextIO
 
-from booking.db.embedded import linux
-from booking.db.embedded.files import open_directory, open_file
+from booking.embedded import linux
+from booking.embedded.files import open_directory, open_file
 
 _FILE = "postmaster.pid"
 # pidfile.h of PostgreSQL: line 1 the process id, line 8 the state of a server.

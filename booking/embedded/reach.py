@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from booking.db.embedded.binaries import Installation
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.files import open_directory
-from booking.db.embedded.identity import Identity
+from booking.embedded.binaries import Installation
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.files import open_directory
+from booking.embedded.identity import Identity
 
 _PREFIX = "booking-postgres-"
 _MAKING_SECONDS = 60

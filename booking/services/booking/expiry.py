@@ -14,7 +14,7 @@ from booking.db.database import Database
 from booking.errors import StatementRejected
 from booking.repositories import holds, slots
 from booking.repositories.holds import Batch, Expired
-from booking.services.slot_gate import SlotGate
+from booking.services.booking.slot_gate import SlotGate
 
 # Of one slot, for whoever looks at it or wants its seats: one statement that fails so many holds.
 MAX_HOLDS_PER_BATCH = 100

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 
 import psycopg2
 
+from booking.cli.supervise import run_supervised
 from booking.config import PROJECT_ROOT, Config
+from booking.db.backoff import MIN_REST_SECONDS
 from booking.db.failures import one_line
 from booking.db.migrations import MigrationError, MigrationInterrupted, migrate
-from booking.db.patience import MIN_REST_SECONDS
-from booking.supervise import run_supervised
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from booking.errors import (
 from booking.models import Bookability, Booking, SeatRequest, SlotStatus
 from booking.repositories import bookings, holds, slots
 from booking.repositories.bookings import FoundBooking, NewBooking
-from booking.services.expiry import ExpiryService
-from booking.services.shared_commit import SharedCommit
-from booking.services.slot_gate import SlotGate
+from booking.services.booking.cross_slot_commit import SharedCommit
+from booking.services.booking.expiry import ExpiryService
+from booking.services.booking.slot_gate import SlotGate
 from booking.uuid7 import uuid7
 
 # Each further attempt follows a change that the one before made or found: a slot that has to be

@@ -11,11 +11,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from booking.db.embedded.binaries import Installation
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.files import open_directory
-from booking.db.embedded.layout import DATABASE, ROLE, SUPERUSER, Layout
-from booking.db.embedded.programs import Programs
+from booking.embedded.binaries import Installation
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.files import open_directory
+from booking.embedded.layout import DATABASE, ROLE, SUPERUSER, Layout
+from booking.embedded.programs import Programs
 
 _DRAFT_PREFIX = "initdb-"
 _TIMEOUT_SECONDS = 120

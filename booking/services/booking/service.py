@@ -26,11 +26,11 @@ from booking.errors import (
 from booking.models import Booking, BookingEvent, BookingPosition, BookingStatus, SeatRequest
 from booking.repositories import booking_events, bookings
 from booking.repositories.bookings import FoundBooking
-from booking.services.expiry import RETRY_SECONDS, ExpiryService
-from booking.services.group_booking import Answer
-from booking.services.group_commit import GroupCommit
-from booking.services.paging import Page, page_of
-from booking.services.slot_gate import SlotGate
+from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.expiry import RETRY_SECONDS, ExpiryService
+from booking.services.booking.slot_batch import Answer
+from booking.services.booking.slot_gate import SlotGate
+from booking.services.pagination import Page, page_of
 
 logger = logging.getLogger(__name__)
 

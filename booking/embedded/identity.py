@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from booking.db.embedded import linux
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.files import give_away, open_directory
-from booking.db.embedded.layout import Layout
+from booking.embedded import linux
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.files import give_away, open_directory
+from booking.embedded.layout import Layout
 
 # Not "postgres", even where there is one: the clusters of the machine are that user's.
 _UNPRIVILEGED = "nobody"

@@ -9,11 +9,11 @@ import subprocess
 import time
 from collections.abc import Mapping
 
-from booking.db.embedded import pidfile
-from booking.db.embedded.binaries import Installation
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.layout import ADDRESS, Layout
-from booking.db.embedded.programs import Programs
+from booking.embedded import pidfile
+from booking.embedded.binaries import Installation
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.layout import ADDRESS, Layout
+from booking.embedded.programs import Programs
 
 # Recovery after a crash replays at most max_wal_size (1 GB by default) or little more.
 _READY_TIMEOUT_SECONDS = 100

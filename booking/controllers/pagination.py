@@ -17,7 +17,7 @@ from booking.controllers.responses import data_response, public_path
 from booking.errors import InvalidInput
 from booking.middleware.target import public_host
 from booking.models import BookingPosition, SlotPosition
-from booking.services.paging import Page
+from booking.services.pagination import Page
 
 Row = TypeVar("Row")
 Position = TypeVar("Position", SlotPosition, BookingPosition)

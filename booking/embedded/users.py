@@ -14,15 +14,15 @@ from types import MappingProxyType
 
 import psycopg2
 
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.locks import EXCLUSIVE, SHARED, FileLock
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.layout import Layout
+from booking.embedded.locks import EXCLUSIVE, SHARED, FileLock
 
 _ENTER_SECONDS = 120
 _LEAVE_SECONDS = 40
 _POLL_SECONDS = 0.03
 _CONNECT_SECONDS = 2
-_IMPORT_ROOT = Path(__file__).resolve().parents[3]
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 
 # Guards that outlive this user; kept so that nothing takes them for forgotten children.
 _left_running: list[subprocess.Popen[bytes]] = []
@@ -145,7 +145,7 @@ class _User:
         try:
             guard = subprocess.Popen(  # noqa: S603 - this Python
                 [
-                    *(sys.executable, "-m", "booking.db.embedded.guard"),
+                    *(sys.executable, "-m", "booking.embedded.guard"),
                     *(str(self._layout.directory), "--settings", json.dumps(dict(settings))),
                     *("--lock", str(lock_descriptor)),
                     *(("--port", str(port)) if port else ()),

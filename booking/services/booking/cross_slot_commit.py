@@ -20,7 +20,7 @@ from booking.errors import Busy, Conflict, StatementRejected, TurnMissed
 from booking.models import Booking
 from booking.repositories import bookings
 from booking.repositories.bookings import NewBooking
-from booking.services.group_commit import GroupCommit
+from booking.services.booking.commit_queue import GroupCommit
 
 # While one computes in the database, another waits for the disk. More of them share less: with 1,
 # 2, 4 and 8 a worker, 10,000 slots at random took 2100, 1875, 1666 and 1320 bookings a second.

@@ -18,17 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from booking.db.embedded import initdb
-from booking.db.embedded.binaries import Installation, find_installation
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.files import read_file
-from booking.db.embedded.identity import Identity, choose_identity
-from booking.db.embedded.layout import Layout
-from booking.db.embedded.locks import EXCLUSIVE, FileLock
-from booking.db.embedded.log import BoundedLog
-from booking.db.embedded.programs import NobodyLeft, Programs
-from booking.db.embedded.reach import within_reach
-from booking.db.embedded.server import Server
+from booking.embedded import initdb
+from booking.embedded.binaries import Installation, find_installation
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.files import read_file
+from booking.embedded.identity import Identity, choose_identity
+from booking.embedded.layout import Layout
+from booking.embedded.locks import EXCLUSIVE, FileLock
+from booking.embedded.log import BoundedLog
+from booking.embedded.programs import NobodyLeft, Programs
+from booking.embedded.reach import within_reach
+from booking.embedded.server import Server
 
 
 class Guard:
@@ -125,7 +125,7 @@ class Guard:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a guard; a failure is one message on standard output, which whoever started it reads."""
-    parser = argparse.ArgumentParser(prog="python -m booking.db.embedded.guard")
+    parser = argparse.ArgumentParser(prog="python -m booking.embedded.guard")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--settings", type=json.loads, required=True)
     parser.add_argument("--port", type=int)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.errors import EmbeddedPostgresUnavailable
 
 OLDEST_MAJOR = 15
 

@@ -17,15 +17,15 @@ from dataclasses import replace
 import jwt
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from booking import demo, serving
 from booking.app import Parts, create_app, create_parts
+from booking.cli import demo, serving
+from booking.cli.supervise import signals_unwind
 from booking.config import PROJECT_ROOT, Config
 from booking.db import migrations
-from booking.db.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
+from booking.embedded import EmbeddedPostgresUnavailable, binary, embedded_postgres
 from booking.errors import ConfigurationError
 from booking.middleware.authentication import ADMIN_ROLE, USER_ROLE
 from booking.openapi.document import write_document
-from booking.supervise import signals_unwind
 
 EMBEDDED_DIRECTORY = PROJECT_ROOT / ".local" / "postgres"
 DEFAULT_TOKEN_SECONDS = 3600

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from psycopg2.extensions import libpq_version
 
-from booking.db.embedded.files import open_directory, open_file, read_file
+from booking.embedded.files import open_directory, open_file, read_file
 
 ROLE = "booking"
 SUPERUSER = "postgres"

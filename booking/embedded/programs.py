@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.identity import Identity
-from booking.db.embedded.log import BoundedLog
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.identity import Identity
+from booking.embedded.log import BoundedLog
 
 _POLL_SECONDS = 0.1
 _STARTING_POLL_SECONDS = 0.02

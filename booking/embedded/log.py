@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from booking.db.embedded.layout import Layout
+from booking.embedded.layout import Layout
 
 _LIMIT_BYTES = 4 * 1024 * 1024
 _RECENT_LINES = 12

@@ -9,8 +9,8 @@ which the kernel drops however a process ends:
 - coming and leaving are serialised by ``door.lock``, so that nobody starts what another stops.
 """
 
-from booking.db.embedded.binaries import binary
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
-from booking.db.embedded.users import embedded_postgres
+from booking.embedded.binaries import binary
+from booking.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.users import embedded_postgres
 
 __all__ = ["EmbeddedPostgresUnavailable", "binary", "embedded_postgres"]

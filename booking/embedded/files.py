@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from booking.db.embedded.errors import EmbeddedPostgresUnavailable
+from booking.embedded.errors import EmbeddedPostgresUnavailable
 
 _LIMIT_BYTES = 64 * 1024
 # Opening a pipe must not wait for whoever writes to it.

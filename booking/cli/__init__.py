@@ -1,0 +1,1 @@
+"""The commands of ``python -m booking``, and how the server's processes are run."""

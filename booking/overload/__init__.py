@@ -1,0 +1,1 @@
+"""What is done where more comes than can be served."""

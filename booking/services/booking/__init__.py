@@ -1,0 +1,1 @@
+"""The hot path: seats taken, held, confirmed, given back."""
