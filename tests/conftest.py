@@ -26,10 +26,10 @@ from booking.app import Parts, create_app, create_parts
 from booking.config import Config
 from booking.db.migrations import migrate
 from booking.embedded import embedded_postgres
-from tests.apps import Api, running_app
-from tests.factories import make_config
-from tests.servers import LiveServer
-from tests.snapshots import violations_of
+from tests.support.apps import Api, running_app
+from tests.support.factories import make_config
+from tests.support.servers import LiveServer
+from tests.support.snapshots import violations_of
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_VARIABLE = "BOOKING_TEST_SERVER"

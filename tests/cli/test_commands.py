@@ -13,8 +13,8 @@ import pytest
 
 from booking.__main__ import main
 from booking.config import DATABASE_VARIABLES, PROJECT_ROOT
-from tests.servers import free_port
-from tests.snapshots import query, violations_of
+from tests.support.servers import free_port
+from tests.support.snapshots import query, violations_of
 
 SECRET = "planted-secret-of-thirty-two-bytes"
 CHECKS = sorted(path.stem for path in (PROJECT_ROOT / "sql" / "checks").glob("*.sql"))

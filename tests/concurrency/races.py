@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from tests.sessions import LOCK_SLOT, holding
-from tests.threads import background, results
+from tests.support.sessions import LOCK_SLOT, holding
+from tests.support.threads import background, results
 
 T = TypeVar("T")
 

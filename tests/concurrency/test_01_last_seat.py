@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api, api_over_http
 from tests.concurrency.races import queue_for_slot
-from tests.rows import SlotRow, count_events, read_slot, read_statuses
-from tests.servers import LiveServer
-from tests.threads import at_once
+from tests.support.apps import Answer, Api, api_over_http
+from tests.support.rows import SlotRow, count_events, read_slot, read_statuses
+from tests.support.servers import LiveServer
+from tests.support.threads import at_once
 
 BUYERS = 50
 

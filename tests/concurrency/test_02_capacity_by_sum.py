@@ -13,11 +13,11 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Api, running_app
 from tests.concurrency.races import queue_for_slot
-from tests.rows import read_slot
-from tests.sessions import Session, session
-from tests.snapshots import query, violations_of
+from tests.support.apps import Api, running_app
+from tests.support.rows import read_slot
+from tests.support.sessions import Session, session
+from tests.support.snapshots import query, violations_of
 
 CAPACITY = 3
 BUYERS = 10

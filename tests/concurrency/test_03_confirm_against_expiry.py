@@ -9,12 +9,12 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api
-from tests.failpoints import breakpoint_at
-from tests.rows import SlotRow, has_passed, read_history, read_slot, read_statuses
-from tests.sessions import LOCK_BOOKING, LOCK_SLOT, cancel_statement, holding, wait_until
-from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, has_passed, read_history, read_slot, read_statuses
+from tests.support.sessions import LOCK_BOOKING, LOCK_SLOT, cancel_statement, holding, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result
 
 StartApi = Callable[..., Api]
 Act = Callable[[Api, str], Answer]

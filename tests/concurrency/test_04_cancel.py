@@ -8,12 +8,12 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api
 from tests.concurrency.races import queue_for_slot
-from tests.failpoints import breakpoint_at
-from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.sessions import cancel_statement, terminate
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.support.sessions import cancel_statement, terminate
+from tests.support.threads import at_once, background, result
 
 
 @pytest.mark.parametrize("hold", [False, True])

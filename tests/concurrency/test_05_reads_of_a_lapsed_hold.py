@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.apps import Api
 from tests.concurrency.races import queue_for_slot
-from tests.rows import SlotRow, lapse, read_history, read_slot, read_statuses
-from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding
-from tests.threads import at_once, background, results
+from tests.support.apps import Api
+from tests.support.rows import SlotRow, lapse, read_history, read_slot, read_statuses
+from tests.support.sessions import LOCK_BOOKING, LOCK_SLOT, holding
+from tests.support.threads import at_once, background, results
 
 READERS = 100
 

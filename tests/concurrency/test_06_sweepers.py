@@ -10,12 +10,12 @@ import pytest
 
 from booking.app import Parts
 from booking.repositories.holds import Expired
-from tests.apps import Answer, Api
-from tests.failpoints import breakpoint_at
-from tests.rows import SlotRow, count_events, lapse, read_history, read_slot, read_statuses
-from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding
-from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, count_events, lapse, read_history, read_slot, read_statuses
+from tests.support.sessions import LOCK_BOOKING, LOCK_SLOT, holding
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result
 
 
 @pytest.fixture

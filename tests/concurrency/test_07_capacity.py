@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from tests.apps import Answer, Api
-from tests.failpoints import breakpoint_at
-from tests.rows import SlotRow, lapse, read_history, read_slot, read_statuses
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, lapse, read_history, read_slot, read_statuses
+from tests.support.threads import at_once, background, result
 
 
 def change_behind_a_booking(

@@ -9,11 +9,11 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api, running_app
-from tests.rows import lapse, read_slot
-from tests.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
-from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api, running_app
+from tests.support.rows import lapse, read_slot
+from tests.support.sessions import LOCK_BOOKING, LOCK_SLOT, holding, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result
 
 Act = Callable[[Api, str, str], Answer]
 

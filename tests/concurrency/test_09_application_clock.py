@@ -14,12 +14,12 @@ from typing import Any, Self, cast
 import pytest
 
 from booking.app import create_parts
-from tests.apps import Answer, Api
-from tests.factories import make_config, slot_body, unique
-from tests.rows import lapse, read_slot, read_statuses
 from tests.security.callers import AUTH, as_user, bearer, token
-from tests.sessions import wait_until
-from tests.snapshots import query
+from tests.support.apps import Answer, Api
+from tests.support.factories import make_config, slot_body, unique
+from tests.support.rows import lapse, read_slot, read_statuses
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query
 
 START_IN = (
     "UPDATE slots SET start_time = clock_timestamp() + make_interval(secs => %s) WHERE id = %s"

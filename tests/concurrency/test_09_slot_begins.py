@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api
-from tests.rows import SlotRow, read_slot, read_statuses
-from tests.sessions import LOCK_SLOT, holding, wait_until
-from tests.snapshots import query
-from tests.threads import background, result
+from tests.support.apps import Answer, Api
+from tests.support.rows import SlotRow, read_slot, read_statuses
+from tests.support.sessions import LOCK_SLOT, holding, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import background, result
 
 START_IN = (
     "UPDATE slots SET start_time = clock_timestamp() + make_interval(secs => %s) WHERE id = %s"

@@ -11,14 +11,14 @@ from functools import partial
 
 import pytest
 
-from tests.apps import Answer, Api, running_app
 from tests.concurrency.races import queue_for_slot
-from tests.factories import unique
-from tests.failpoints import Breakpoint, breakpoint_at
-from tests.rows import has_passed, read_history, read_slot, read_statuses
-from tests.sessions import terminate, wait_until, waiting_for
-from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api, running_app
+from tests.support.factories import unique
+from tests.support.failpoints import Breakpoint, breakpoint_at
+from tests.support.rows import has_passed, read_history, read_slot, read_statuses
+from tests.support.sessions import terminate, wait_until, waiting_for
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result
 
 HOLDS = 3
 # A hold must live until it is confirmed. Where a busy machine takes longer, a longer life is tried.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.apps import Answer, Api
 from tests.concurrency.races import queue_for_slot
-from tests.factories import unique
-from tests.failpoints import Breakpoint, breakpoint_at
-from tests.rows import SlotRow, count_events, read_slot, read_statuses
-from tests.sessions import LOCK_SLOT, cancel_statement, holding, terminate
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.factories import unique
+from tests.support.failpoints import Breakpoint, breakpoint_at
+from tests.support.rows import SlotRow, count_events, read_slot, read_statuses
+from tests.support.sessions import LOCK_SLOT, cancel_statement, holding, terminate
+from tests.support.threads import at_once, background, result
 
 StartApi = Callable[..., Api]
 Keyed = dict[str, str]

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from tests.apps import Answer, Api
-from tests.failpoints import breakpoint_at
-from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.sessions import holding
-from tests.snapshots import query
-from tests.threads import at_once, background, result
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.support.sessions import holding
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result
 
 
 def test_deletion_behind_a_booking(api: Api, database_url: str) -> None:

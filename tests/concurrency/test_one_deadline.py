@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 from booking import time_limits
-from tests.apps import Api
-from tests.factories import make_config, unique
-from tests.rows import SlotRow, read_slot
-from tests.snapshots import query
+from tests.support.apps import Api
+from tests.support.factories import make_config, unique
+from tests.support.rows import SlotRow, read_slot
+from tests.support.snapshots import query
 
 StartApi = Callable[..., Api]
 

@@ -13,12 +13,12 @@ from functools import partial
 import pytest
 
 from booking.services.booking.slot_gate import MOST_WAITING
-from tests.apps import Answer, Api
-from tests.factories import unique
-from tests.rows import SlotRow, lapse, read_history, read_slot
-from tests.sessions import LOCK_BOOKING, Session, holding, session, wait_until
-from tests.snapshots import query
-from tests.threads import background, results
+from tests.support.apps import Answer, Api
+from tests.support.factories import unique
+from tests.support.rows import SlotRow, lapse, read_history, read_slot
+from tests.support.sessions import LOCK_BOOKING, Session, holding, session, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import background, results
 
 StartApi = Callable[..., Api]
 

@@ -25,7 +25,7 @@ from booking.embedded.identity import Identity
 from booking.embedded.pidfile import is_ready
 from booking.embedded.reach import within_reach
 from tests.embedded.processes import StartUser, eventually, fetch, is_gone, processes_of
-from tests.servers import ROOT, free_port
+from tests.support.servers import ROOT, free_port
 
 NOBODY = 65534
 

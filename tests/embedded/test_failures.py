@@ -26,7 +26,7 @@ from tests.embedded.processes import (
     kill_all,
     processes_of,
 )
-from tests.servers import ROOT, free_port
+from tests.support.servers import ROOT, free_port
 
 NOBODY = 65534
 

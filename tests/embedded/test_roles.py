@@ -22,9 +22,9 @@ from booking.embedded.binaries import find_installation
 from booking.embedded.identity import choose_identity
 from booking.embedded.layout import Layout
 from booking.embedded.reach import within_reach
-from tests.apps import running_app
 from tests.embedded.processes import fetch, is_gone
-from tests.snapshots import query, violations_of
+from tests.support.apps import running_app
+from tests.support.snapshots import query, violations_of
 
 ROLES = """
     SELECT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 # Says what it became, then waits for a signal if it is told to.
 MAIN = """

@@ -8,9 +8,9 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from booking.db.migrations import migrate
 from tests.conftest import ROOT
-from tests.factories import unique
 from tests.faults.replication import Pair, replicated
-from tests.proxy import TcpProxy, tcp_proxy
+from tests.support.factories import unique
+from tests.support.proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture

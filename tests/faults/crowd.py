@@ -10,12 +10,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from tests.factories import booking_body, unique
 from tests.faults.chaos.records import Failure
 from tests.faults.chaos.transport import NoAnswer, Transport
-from tests.sessions import wait_until
-from tests.snapshots import query
-from tests.threads import background
+from tests.support.factories import booking_body, unique
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query
+from tests.support.threads import background
 
 ANSWER_SECONDS = 40.0
 # Nobody listens, or bookings are refused: a client that asked again at once would only take time.

@@ -11,7 +11,7 @@ import sys
 
 from booking.app import create_parts
 from booking.db.pool import ConnectionPool
-from tests.factories import make_config
+from tests.support.factories import make_config
 
 ROUNDS = 300
 

@@ -15,8 +15,8 @@ from booking.embedded.programs import Programs
 from booking.embedded.reach import within_reach
 from booking.embedded.server import Server
 from tests.faults.chaos.remote import Remote, in_process
-from tests.sessions import wait_until
-from tests.snapshots import query
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query
 
 ROLE = "booking"
 SETTINGS = {"max_connections": "60", "min_wal_size": "32MB", "max_wal_size": "64MB"}

@@ -18,13 +18,13 @@ from psycopg2.extensions import parse_dsn
 
 from booking.db.migrations import migrate
 from booking.embedded import embedded_postgres
-from tests.apps import Answer, Api, running_app
 from tests.conftest import ROOT
-from tests.proxy import TcpProxy
-from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.sessions import session, terminate, wait_until, waiting_for
-from tests.snapshots import query, violations_of
-from tests.threads import background, result, results
+from tests.support.apps import Answer, Api, running_app
+from tests.support.proxy import TcpProxy
+from tests.support.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.support.sessions import session, terminate, wait_until, waiting_for
+from tests.support.snapshots import query, violations_of
+from tests.support.threads import background, result, results
 
 Act = Callable[[], Answer]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.apps import Answer, Api
-from tests.failpoints import DIE, count_hits, failpoint
-from tests.rows import SlotRow, count_events, read_history, read_slot, read_statuses
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import DIE, count_hits, failpoint
+from tests.support.rows import SlotRow, count_events, read_history, read_slot, read_statuses
 
 
 def assert_outcome_unknown(answer: Answer) -> None:

@@ -7,13 +7,13 @@ from concurrent.futures import Future
 import pytest
 import requests
 
-from tests.apps import Answer, api_over_http
-from tests.failpoints import breakpoint_at
 from tests.faults.workers import is_alive, worker_behind
-from tests.rows import SlotRow, count_events, read_slot, read_statuses
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.threads import background, result
+from tests.support.apps import Answer, api_over_http
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import SlotRow, count_events, read_slot, read_statuses
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.threads import background, result
 
 
 def test_worker_killed_in_mid_transaction(database_url: str, keyed: dict[str, str]) -> None:

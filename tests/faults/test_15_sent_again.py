@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.apps import Answer, Api, api_over_http
-from tests.proxy import TcpProxy, tcp_proxy
-from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.servers import LiveServer
+from tests.support.apps import Answer, Api, api_over_http
+from tests.support.proxy import TcpProxy, tcp_proxy
+from tests.support.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.support.servers import LiveServer
 
 
 @dataclass(frozen=True)

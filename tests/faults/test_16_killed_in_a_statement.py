@@ -15,15 +15,15 @@ import pytest
 import requests
 from psycopg2 import errors
 
-from tests.apps import Answer, Api, api_over_http
-from tests.failpoints import breakpoint_at, failpoint
 from tests.faults.workers import is_alive, worker_behind, workers_of
-from tests.proxy import TcpProxy
-from tests.rows import SlotRow, read_history, read_slot, read_statuses
-from tests.servers import LiveServer
-from tests.sessions import LOCK_SLOT, holding, wait_until
-from tests.snapshots import query
-from tests.threads import background, result
+from tests.support.apps import Answer, Api, api_over_http
+from tests.support.failpoints import breakpoint_at, failpoint
+from tests.support.proxy import TcpProxy
+from tests.support.rows import SlotRow, read_history, read_slot, read_statuses
+from tests.support.servers import LiveServer
+from tests.support.sessions import LOCK_SLOT, holding, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import background, result
 
 # No time limit of the application is to end the backend in the check's stead.
 PATIENT = {"DB_LOCK_TIMEOUT_MS": 90_000, "DB_STATEMENT_TIMEOUT_MS": 90_000}

@@ -17,12 +17,12 @@ import pytest
 
 from booking.app import Parts
 from booking.db.migrations import migrate
-from tests.apps import api_over_http
 from tests.conftest import ROOT
 from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
 from tests.faults.crowd import Crowd, assert_acknowledged_are_stored, crowd, find_lost
-from tests.servers import LiveServer
-from tests.snapshots import query, violations_of
+from tests.support.apps import api_over_http
+from tests.support.servers import LiveServer
+from tests.support.snapshots import query, violations_of
 
 SLEEPY_WAL_WRITER = {"wal_writer_delay": "10s", "wal_writer_flush_after": "1GB"}
 STAYING, COMING = 8, 4

@@ -9,13 +9,13 @@ from concurrent.futures import Future
 import pytest
 
 from booking.db import connection
-from tests.apps import Answer, Api, running_app
 from tests.concurrency.races import queue_for_slot
-from tests.proxy import TcpProxy
-from tests.rows import read_slot
-from tests.sessions import holding, terminate, wait_until
-from tests.snapshots import query
-from tests.threads import at_once, background, result, results
+from tests.support.apps import Answer, Api, running_app
+from tests.support.proxy import TcpProxy
+from tests.support.rows import read_slot
+from tests.support.sessions import holding, terminate, wait_until
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, result, results
 
 CONNECTIONS = 6
 

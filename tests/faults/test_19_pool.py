@@ -8,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from tests.apps import Answer, Api
 from tests.concurrency.races import queue_for_slot
-from tests.failpoints import DIE, failpoint, raise_sqlstate
-from tests.rows import SlotRow, read_slot
-from tests.sessions import LOCK_SLOT, holding
-from tests.snapshots import query
-from tests.threads import at_once, background, results
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import DIE, failpoint, raise_sqlstate
+from tests.support.rows import SlotRow, read_slot
+from tests.support.sessions import LOCK_SLOT, holding
+from tests.support.snapshots import query
+from tests.support.threads import at_once, background, results
 
 StartApi = Callable[..., Api]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.apps import Answer, Api
-from tests.failpoints import count_hits, failpoint, raise_sqlstate
-from tests.rows import SlotRow, read_slot, read_statuses
-from tests.sessions import LOCK_SLOT, holding
+from tests.support.apps import Answer, Api
+from tests.support.failpoints import count_hits, failpoint, raise_sqlstate
+from tests.support.rows import SlotRow, read_slot, read_statuses
+from tests.support.sessions import LOCK_SLOT, holding
 
 StartApi = Callable[..., Api]
 

@@ -12,14 +12,14 @@ from contextlib import closing
 
 import pytest
 
-from tests.apps import api_over_http
-from tests.factories import booking_body
 from tests.faults.chaos.records import Failure
 from tests.faults.crowd import assert_acknowledged_are_stored, crowd
 from tests.faults.workers import workers_of
-from tests.rows import read_slot
-from tests.servers import LiveServer
-from tests.sessions import wait_until
+from tests.support.apps import api_over_http
+from tests.support.factories import booking_body
+from tests.support.rows import read_slot
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
 
 STAYING, COMING = 6, 10
 WARM_UP, AFTERWARDS = 50, 50

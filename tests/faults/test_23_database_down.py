@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.apps import Answer, Api, api_over_http
 from tests.conftest import ROOT
-from tests.factories import UNKNOWN_ID, slot_body
 from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
-from tests.rows import SlotRow, read_slot, read_statuses
-from tests.servers import SERVE, LiveServer
-from tests.snapshots import violations_of
+from tests.support.apps import Answer, Api, api_over_http
+from tests.support.factories import UNKNOWN_ID, slot_body
+from tests.support.rows import SlotRow, read_slot, read_statuses
+from tests.support.servers import SERVE, LiveServer
+from tests.support.snapshots import violations_of
 
 # What is promised once PostgreSQL accepts connections.
 FIRST_BOOKING_SECONDS = 5.0

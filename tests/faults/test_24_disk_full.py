@@ -16,17 +16,17 @@ import pytest
 from psycopg2.extensions import make_dsn
 
 from booking.db.migrations import migrate
-from tests.apps import Answer, Api, api_over_http, running_app
 from tests.conftest import ROOT
-from tests.factories import unique
 from tests.faults.chaos.disk import SmallDisk, find_small_disk
 from tests.faults.chaos.kinds.disk import is_back, use_up_wal
 from tests.faults.chaos.postgres import chaos_postgres
 from tests.faults.crowd import assert_acknowledged_are_stored, crowd
-from tests.rows import count_events, read_slot, read_statuses
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.snapshots import query, violations_of
+from tests.support.apps import Answer, Api, api_over_http, running_app
+from tests.support.factories import unique
+from tests.support.rows import count_events, read_slot, read_statuses
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query, violations_of
 
 DATA_BYTES = 64 << 20
 WAL_BYTES = 96 << 20

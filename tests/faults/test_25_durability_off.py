@@ -12,11 +12,11 @@ import pytest
 
 from booking.db.migrations import migrate
 from booking.embedded import embedded_postgres
-from tests.apps import api_over_http
 from tests.conftest import ROOT
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.snapshots import query
+from tests.support.apps import api_over_http
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query
 
 SETTINGS = ("fsync", "full_page_writes")
 

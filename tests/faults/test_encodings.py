@@ -11,9 +11,9 @@ from booking.app import create_parts
 from booking.db.migrations import MigrationError, migrate
 from booking.errors import NotReady
 from booking.services.readiness import ReadinessService
-from tests.apps import running_app
-from tests.factories import make_config, unique
-from tests.snapshots import query
+from tests.support.apps import running_app
+from tests.support.factories import make_config, unique
+from tests.support.snapshots import query
 
 # The first is in LATIN1, the second in no encoding of one byte.
 NAMES = ("Dr. Müller", "Dr. 王 🦷")

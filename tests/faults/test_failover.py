@@ -14,15 +14,15 @@ from booking.db.connection import pool_parameters
 from booking.db.hosts import Hosts
 from booking.db.migrations import migrate
 from booking.embedded.layout import ADDRESS
-from tests.apps import Answer, Api, api_over_http, running_app
 from tests.faults.replication import Pair, address
 from tests.proxies.pgbouncer import pgbouncer
-from tests.proxy import tcp_proxy
-from tests.rows import read_slot
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.snapshots import query, violations_of
-from tests.threads import at_once
+from tests.support.apps import Answer, Api, api_over_http, running_app
+from tests.support.proxy import tcp_proxy
+from tests.support.rows import read_slot
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query, violations_of
+from tests.support.threads import at_once
 
 # What is promised once a server that takes writes is reached.
 SERVED_SECONDS = 2.0

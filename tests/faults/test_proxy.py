@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.proxy import TcpProxy, tcp_proxy
-from tests.sessions import wait_until
+from tests.support.proxy import TcpProxy, tcp_proxy
+from tests.support.sessions import wait_until
 
 SECONDS = 10
 DELAY = 0.05

@@ -7,9 +7,9 @@ from concurrent.futures import wait
 from typing import Any
 
 from booking.services.public_lists import AT_A_TIME
-from tests.apps import Answer, Api
-from tests.sessions import holding
-from tests.threads import background, result, results
+from tests.support.apps import Answer, Api
+from tests.support.sessions import holding
+from tests.support.threads import background, result, results
 
 StartApi = Callable[..., Api]
 

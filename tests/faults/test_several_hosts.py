@@ -14,10 +14,10 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from booking.db.connection import CONNECT_TIMEOUT_SECONDS
 from booking.db.hosts import Hosts
 from booking.db.migrations import migrate
-from tests.apps import Api, api_over_http
-from tests.rows import read_slot
-from tests.servers import LiveServer
-from tests.threads import at_once
+from tests.support.apps import Api, api_over_http
+from tests.support.rows import read_slot
+from tests.support.servers import LiveServer
+from tests.support.threads import at_once
 
 CONNECTIONS = 4
 # Beside the one that is given to the server that says nothing.

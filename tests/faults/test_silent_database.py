@@ -9,13 +9,13 @@ import time
 import requests
 
 from booking.db.connection import CONNECT_TIMEOUT_SECONDS, answer_seconds
-from tests.apps import api_over_http
-from tests.factories import UNKNOWN_ID, booking_body
-from tests.proxy import TcpProxy
-from tests.rows import read_slot
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.threads import background
+from tests.support.apps import api_over_http
+from tests.support.factories import UNKNOWN_ID, booking_body
+from tests.support.proxy import TcpProxy
+from tests.support.rows import read_slot
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.threads import background
 
 
 def test_connecting_is_given_up_in_time() -> None:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.apps import Answer, Api, api_over_http
 from tests.faults.replication import Pair
-from tests.servers import LiveServer
-from tests.sessions import wait_until
-from tests.snapshots import query
-from tests.threads import background, results
+from tests.support.apps import Answer, Api, api_over_http
+from tests.support.servers import LiveServer
+from tests.support.sessions import wait_until
+from tests.support.snapshots import query
+from tests.support.threads import background, results
 
 # In which a probe is told, and the server is ready again.
 TOLD_SECONDS = 4.0

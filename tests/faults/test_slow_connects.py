@@ -11,10 +11,10 @@ import pytest
 from booking.app import create_parts
 from booking.db import connection
 from booking.db.pool import ConnectionPool
-from tests.factories import make_config
-from tests.proxy import TcpProxy
-from tests.sessions import wait_until
-from tests.threads import PATIENCE_SECONDS, background, result
+from tests.support.factories import make_config
+from tests.support.proxy import TcpProxy
+from tests.support.sessions import wait_until
+from tests.support.threads import PATIENCE_SECONDS, background, result
 
 POOL_SIZE = 2
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psutil
 
-from tests.servers import LiveServer
-from tests.snapshots import query
+from tests.support.servers import LiveServer
+from tests.support.snapshots import query
 
 
 def workers_of(server: LiveServer) -> set[psutil.Process]:

@@ -20,10 +20,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as until
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.factories import in_future, slot_body
 from tests.openapi.browser import browser, console_of, hosts_asked, require_chromium
 from tests.openapi.documents import operations_of
-from tests.servers import LiveServer
+from tests.support.factories import in_future, slot_body
+from tests.support.servers import LiveServer
 
 SECRET = "the browser tests sign with this key"
 WAIT_SECONDS = 30

@@ -18,7 +18,7 @@ import requests
 
 from tests.openapi.contract import Run, run_schemathesis
 from tests.openapi.documents import operations_of
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 SECRET = "the contract tests sign with this key"
 # As .ci/run asks for, which keeps both modes within two minutes on two cores.

@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import requests
 
-from tests.factories import slot_body
+from tests.support.factories import slot_body
 
 SECRET = "the tests of proxies sign with this key"
 TIMEOUT_SECONDS = 30

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.proxies.clients import SECRET, Certificate
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.proxies.clients import Admin, Certificate
 from tests.proxies.documented import block, filled_in, program, running
-from tests.servers import LiveServer, free_port
+from tests.support.servers import LiveServer, free_port
 
 LAST_HEADER = "    http-request del-header X-Forwarded-Prefix\n"
 

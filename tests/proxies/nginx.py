@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.proxies.clients import Admin, Certificate
 from tests.proxies.documented import block, filled_in, program, running
-from tests.servers import LiveServer, free_port
+from tests.support.servers import LiveServer, free_port
 
 # What stands around a file of sites-enabled; nothing is written outside the test's folder.
 FRAME = """\

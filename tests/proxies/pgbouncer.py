@@ -11,8 +11,8 @@ from pathlib import Path
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.proxies.documented import block, filled_in, program, running
-from tests.servers import free_port
-from tests.snapshots import query
+from tests.support.servers import free_port
+from tests.support.snapshots import query
 
 # It refuses to run as root.
 UNPRIVILEGED = "nobody"

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from booking.controllers.parsing import MAX_BODY_BYTES
-from tests.factories import UNKNOWN_ID, slot_body, unique
 from tests.proxies.clients import Admin, Certificate
 from tests.proxies.haproxy import haproxy
 from tests.proxies.nginx import nginx
-from tests.servers import LiveServer
+from tests.support.factories import UNKNOWN_ID, slot_body, unique
+from tests.support.servers import LiveServer
 
 EMOJI = "\N{GRINNING FACE}" * 200
 REQUESTS = 10

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
 from tests.proxies.clients import SECRET, Admin, Certificate
 from tests.proxies.haproxy import haproxy
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 # Three checks of two seconds each, and one whose answer is waited for; the machine may be busy.
 OUT_SECONDS = 30

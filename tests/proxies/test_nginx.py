@@ -9,7 +9,7 @@ import pytest
 
 from tests.proxies.clients import Admin, Certificate
 from tests.proxies.nginx import nginx
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 EMOJI = "\N{GRINNING FACE}" * 200
 

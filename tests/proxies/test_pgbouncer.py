@@ -14,13 +14,13 @@ import psycopg2
 import pytest
 
 from booking.db.migrations import migrate
-from tests.apps import api_over_http
 from tests.conftest import ROOT
 from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
 from tests.proxies.pgbouncer import pgbouncer
-from tests.rows import read_statuses
-from tests.servers import LiveServer
-from tests.snapshots import violations_of
+from tests.support.apps import api_over_http
+from tests.support.rows import read_statuses
+from tests.support.servers import LiveServer
+from tests.support.snapshots import violations_of
 
 NAME = "Dr. 王 🦷"
 DOWN_SECONDS = 4.0

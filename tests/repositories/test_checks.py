@@ -12,10 +12,10 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.app import create_app
 from booking.config import PROJECT_ROOT
 from booking.repositories.checks import run_checks
-from tests.apps import running_app
-from tests.factories import booking_body, make_config, slot_body
-from tests.rows import lapse
-from tests.snapshots import query
+from tests.support.apps import running_app
+from tests.support.factories import booking_body, make_config, slot_body
+from tests.support.rows import lapse
+from tests.support.snapshots import query
 
 CHECKS = sorted(path.stem for path in (PROJECT_ROOT / "sql" / "checks").glob("*.sql"))
 

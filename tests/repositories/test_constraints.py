@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
 from booking.db.constraints import DOMAIN_ERRORS, INTERNAL
 from booking.models import LEGAL_MOVES, BookingStatus, EventType, Slot, SlotStatus
-from tests.factories import UNKNOWN_ID
+from tests.support.factories import UNKNOWN_ID
 
 # NOT NULL has rows of its own in PostgreSQL 18, and none before.
 CONSTRAINTS = """

@@ -12,10 +12,10 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.db.migrations import MIGRATIONS, migrate
 from booking.embedded.binaries import binary
 from booking.repositories.checks import CHECKS
-from tests.apps import Api, running_app
-from tests.factories import unique
-from tests.sessions import holding
-from tests.snapshots import query, violations_of
+from tests.support.apps import Api, running_app
+from tests.support.factories import unique
+from tests.support.sessions import holding
+from tests.support.snapshots import query, violations_of
 
 PROVIDERS_ARE_KNOWN = (CHECKS / "providers_are_known.sql").read_text()
 INSERT_SLOT = """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from booking.app import create_app
-from tests.factories import booking_body, make_config, slot_body
-from tests.snapshots import query
+from tests.support.factories import booking_body, make_config, slot_body
+from tests.support.snapshots import query
 
 BOOKED_COLUMNS = {"remaining_capacity", "version", "updated_at"}
 INDEXES = "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'slots'"

@@ -28,7 +28,7 @@ from booking.services.booking.expiry import (
     SWEPT_HOLDS_PER_BATCH,
     SWEPT_SLOTS_PER_BATCH,
 )
-from tests.factories import UNKNOWN_ID
+from tests.support.factories import UNKNOWN_ID
 
 DATA = PROJECT_ROOT / "scripts" / "benchmark" / "growth_data.sql"
 SIZE = {"slots": 20_000, "bookings": 40_000, "providers": 500}

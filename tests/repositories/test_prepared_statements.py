@@ -13,8 +13,8 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from booking.db.connection import PooledConnection, pool_parameters
 from booking.db.prepared import RUNS_OF_A_PLAN
 from booking.repositories import bookings
-from tests.factories import UNKNOWN_ID
-from tests.snapshots import query
+from tests.support.factories import UNKNOWN_ID
+from tests.support.snapshots import query
 
 STATEMENTS = "SELECT name, prepare_time, generic_plans + custom_plans FROM pg_prepared_statements"
 

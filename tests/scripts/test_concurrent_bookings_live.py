@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "concurrent_bookings.py"
 LEAK = """

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
 from booking.app import create_app
-from tests.factories import make_config
 from tests.security.callers import AUTH, SECRET
-from tests.servers import LiveServer
+from tests.support.factories import make_config
+from tests.support.servers import LiveServer
 
 # What an operator sets, beside the database.
 SETTINGS = {

@@ -19,9 +19,9 @@ from werkzeug.routing import Rule
 
 from booking.app import create_app
 from booking.middleware.authentication import Access, access_of
-from tests.api.answers import problem_of
-from tests.factories import make_config, slot_body, unique
+from tests.controllers.answers import problem_of
 from tests.security.callers import ADMIN, Caller, as_user, callers_beside
+from tests.support.factories import make_config, slot_body, unique
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -14,11 +14,11 @@ import requests
 from booking.controllers.problems import PROBLEM_TYPE
 from booking.middleware.headers import SECURITY_HEADERS
 from booking.worker.arriving import MAX_HEAD_BYTES
-from tests.api.answers import PROBLEM_MEMBERS
-from tests.factories import UNKNOWN_ID, booking_body, slot_body, unique
+from tests.controllers.answers import PROBLEM_MEMBERS
 from tests.security.callers import ADMIN, as_user
 from tests.security.wire import RawAnswer, exchange, request_bytes
-from tests.servers import LiveServer
+from tests.support.factories import UNKNOWN_ID, booking_body, slot_body, unique
+from tests.support.servers import LiveServer
 
 Servers = Callable[[str], LiveServer]
 ORIGIN = "https://app.example.com"

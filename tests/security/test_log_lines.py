@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.factories import UNKNOWN_ID, slot_body, unique
 from tests.security.callers import ADMIN, as_user, bearer, token
 from tests.security.wire import exchange, request_bytes
-from tests.servers import LiveServer
+from tests.support.factories import UNKNOWN_ID, slot_body, unique
+from tests.support.servers import LiveServer
 
 Servers = Callable[[str], LiveServer]
 MEMBERS = {

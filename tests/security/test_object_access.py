@@ -11,12 +11,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.api.answers import data_of, page_of, problem_of
-from tests.factories import UNKNOWN_ID, slot_body, unique
-from tests.failpoints import breakpoint_at
-from tests.rows import lapse
+from tests.controllers.answers import data_of, page_of, problem_of
 from tests.security.callers import ADMIN, Headers, as_user
-from tests.threads import background, result
+from tests.support.factories import UNKNOWN_ID, slot_body, unique
+from tests.support.failpoints import breakpoint_at
+from tests.support.rows import lapse
+from tests.support.threads import background, result
 
 Rows = Callable[[str], list[object]]
 REQUEST_ID = {"X-Request-ID": "the-same-for-both"}

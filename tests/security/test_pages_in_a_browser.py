@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.apps import Api, api_over_http
 from tests.openapi.browser import browser, require_chromium
-from tests.servers import LiveServer
+from tests.support.apps import Api, api_over_http
+from tests.support.servers import LiveServer
 
 EVIL = "evil.example"
 

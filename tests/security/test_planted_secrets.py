@@ -23,12 +23,12 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from booking.config import Config
 from booking.errors import ConfigurationError
-from tests.factories import UNKNOWN_ID, slot_body, unique
 from tests.security.callers import bearer, token
 from tests.security.conftest import SETTINGS
 from tests.security.wire import exchange, request_bytes
-from tests.servers import ROOT, LiveServer, free_port
-from tests.snapshots import query
+from tests.support.factories import UNKNOWN_ID, slot_body, unique
+from tests.support.servers import ROOT, LiveServer, free_port
+from tests.support.snapshots import query
 
 SECRET = f"planted-signing-key-{uuid.uuid4().hex}"
 PASSWORD = f"planted-password-{uuid.uuid4().hex}"

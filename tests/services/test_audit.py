@@ -11,11 +11,11 @@ from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
 from booking.app import create_app, create_parts
 from booking.repositories import checks
-from tests.apps import Api, running_app
-from tests.factories import booking_body, make_config
-from tests.sessions import wait_until, waiting_for
-from tests.snapshots import query
-from tests.threads import background, results
+from tests.support.apps import Api, running_app
+from tests.support.factories import booking_body, make_config
+from tests.support.sessions import wait_until, waiting_for
+from tests.support.snapshots import query
+from tests.support.threads import background, results
 
 MAKE_SLOT = """
 INSERT INTO slots (id, doctor_name, start_time, total_capacity, remaining_capacity)

@@ -9,9 +9,9 @@ import pytest
 from booking.app import Parts, create_parts
 from booking.errors import NotReady
 from booking.services.readiness import ReadinessService
-from tests.factories import make_config
-from tests.servers import free_port
-from tests.snapshots import query
+from tests.support.factories import make_config
+from tests.support.servers import free_port
+from tests.support.snapshots import query
 
 
 def readiness_of(parts: Parts) -> ReadinessService:

@@ -11,9 +11,9 @@ from booking.app import Parts, create_parts
 from booking.db.connection import Connection
 from booking.models import SlotFilter
 from booking.repositories import searches, slots
-from tests.factories import make_config
-from tests.sessions import terminate
-from tests.snapshots import query
+from tests.support.factories import make_config
+from tests.support.sessions import terminate
+from tests.support.snapshots import query
 
 DOCTORS = 2 * searches.VERY_FEW_PROVIDERS
 # Filled without the first of them.

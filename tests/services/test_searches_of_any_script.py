@@ -12,8 +12,8 @@ from psycopg2.extensions import make_dsn
 from booking.app import Parts, create_parts
 from booking.db.migrations import migrate
 from booking.models import SlotFilter
-from tests.factories import make_config, unique
-from tests.snapshots import query
+from tests.support.factories import make_config, unique
+from tests.support.snapshots import query
 
 FOLDED_LATER = pytest.mark.xfail(
     strict=True,

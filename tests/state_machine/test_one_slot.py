@@ -17,10 +17,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.apps import Answer, Api, running_app
-from tests.factories import in_future, unique
 from tests.state_machine.beside import Beside, beside
 from tests.state_machine.model import ModelSlot
+from tests.support.apps import Answer, Api, running_app
+from tests.support.factories import in_future, unique
 
 EXAMPLES = 30
 STEPS = 30

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.apps import Answer, Api, running_app
 from tests.state_machine.beside import Beside, beside
+from tests.support.apps import Answer, Api, running_app
 
 EXAMPLES = 40
 MAX_STEPS = 20

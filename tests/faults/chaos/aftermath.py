@@ -13,7 +13,7 @@ import requests
 from tests.faults.chaos.postgres import outsider
 from tests.faults.chaos.stage import Stage, poll
 from tests.faults.chaos.violation import Violation
-from tests.snapshots import query
+from tests.support.snapshots import query
 
 CALM_SECONDS = 10.0
 AUDIT_SECONDS = 120

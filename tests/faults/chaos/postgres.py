@@ -23,7 +23,7 @@ from booking.embedded.reach import within_reach
 from booking.embedded.server import Server
 from tests.faults.chaos.disk import SmallDisk, shown_at
 from tests.faults.chaos.remote import Remote, in_process
-from tests.sessions import wait_until
+from tests.support.sessions import wait_until
 
 SETTINGS = {
     "fsync": "on",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.faults.chaos.remote import Remote, in_process
-from tests.proxy import TcpProxy
+from tests.support.proxy import TcpProxy
 
 
 class ProxyService:
@@ -44,7 +44,7 @@ class Seen:
 
 
 class Proxy:
-    """A proxy that runs elsewhere; as ``tests.proxy.TcpProxy``."""
+    """A proxy that runs elsewhere; as ``tests.support.proxy.TcpProxy``."""
 
     def __init__(self, remote: Remote) -> None:
         self._remote = remote

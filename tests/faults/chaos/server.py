@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from tests.servers import LiveServer
+from tests.support.servers import LiveServer
 
 PROBES_AT_ONCE = 8
 PROBE_SECONDS = 0.25

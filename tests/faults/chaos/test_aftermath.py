@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.apps import running_app
 from tests.faults.chaos.aftermath import find_left_in_database
-from tests.sessions import LOCK_SLOT, holding, wait_until
-from tests.threads import background, result
+from tests.support.apps import running_app
+from tests.support.sessions import LOCK_SLOT, holding, wait_until
+from tests.support.threads import background, result
 
 
 def left_in(url: str) -> list[str]:

@@ -20,7 +20,7 @@ from tests.faults.chaos.intent import Intent
 from tests.faults.chaos.recorder import recorder
 from tests.faults.chaos.records import Answer, Failure, Operation, Outcome
 from tests.faults.chaos.tally import Tally
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 PATIENCE = 30.0
 BOOK = Intent(operation=Operation.BOOK, user_id="u", idempotency_key="k", slot_id="s", num_seats=1)

@@ -13,14 +13,14 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
-from tests.apps import Api, running_app
-from tests.factories import slot_body
 from tests.faults.chaos.checker import find_violations
 from tests.faults.chaos.history import History
 from tests.faults.chaos.records import Answer, Operation, Record, Request, read_answer
 from tests.faults.chaos.story import checks_of
 from tests.faults.chaos.tables import read_tables
-from tests.sessions import wait_until
+from tests.support.apps import Api, running_app
+from tests.support.factories import slot_body
+from tests.support.sessions import wait_until
 
 CLIENTS = 8
 ROUNDS = 12

@@ -6,8 +6,8 @@ import time
 
 from psycopg2 import errorcodes
 
-from tests.failpoints import count_hits, failpoint, raise_sqlstate
 from tests.faults.chaos.stage import Draw, Effect, Inject, Kind, NoEffect, Stage, poll
+from tests.support.failpoints import count_hits, failpoint, raise_sqlstate
 
 PATIENCE_SECONDS = 5.0
 MOST_CONFLICTS = 30

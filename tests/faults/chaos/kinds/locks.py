@@ -6,7 +6,7 @@ import time
 
 from tests.faults.chaos.postgres import outsider
 from tests.faults.chaos.stage import Draw, Effect, Kind, NoEffect, Stage, poll
-from tests.sessions import LOCK_SLOT, waiting_for
+from tests.support.sessions import LOCK_SLOT, waiting_for
 
 WAITER_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
