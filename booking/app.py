@@ -33,11 +33,11 @@ from booking.openapi.document import write_document
 from booking.overload.admission import Admission
 from booking.overload.in_flight import InFlight
 from booking.services.audit import AuditService
-from booking.services.booking.commit_queue import GroupCommit
-from booking.services.booking.cross_slot_commit import SharedCommit
+from booking.services.booking.commit_queue import CommitQueue
+from booking.services.booking.cross_slot_commit import CrossSlotCommit
 from booking.services.booking.expiry import ExpiryService
 from booking.services.booking.service import BookingService
-from booking.services.booking.slot_batch import GroupBooking
+from booking.services.booking.slot_batch import SlotBatch
 from booking.services.booking.slot_gate import SlotGate
 from booking.services.pagination import CursorKey
 from booking.services.public_lists import PublicLists
@@ -55,7 +55,7 @@ WAITING_LISTS_PART = 4
 
 
 @dataclass(frozen=True)
-class Parts:
+class Services:
     """What works on the database without a request, for whoever starts and stops the process."""
 
     pool: ConnectionPool
@@ -68,7 +68,7 @@ class Parts:
     sweeper: HoldSweeper
 
 
-def create_parts(config: Config) -> Parts:
+def create_services(config: Config) -> Services:
     """Return what the routes and the commands are made of. Connects to nothing yet."""
     pool = ConnectionPool(
         config.database_url or "",
@@ -89,13 +89,13 @@ def create_parts(config: Config) -> Parts:
         statement_timeout_ms=config.db_statement_timeout_ms,
         most_waiting=max(1, config.web_threads // WAITING_LISTS_PART),
     )
-    shared = SharedCommit(
+    shared = CrossSlotCommit(
         db,
         max_group_size=config.group_commit_size,
-        line_seconds=time_limits.lane_seconds(config),
-        commit_seconds=time_limits.commit_seconds(config),
+        queue_timeout=time_limits.lane_seconds(config),
+        commit_timeout=time_limits.commit_timeout(config),
     )
-    group_booking = GroupBooking(
+    slot_batch = SlotBatch(
         db,
         expiry,
         gate,
@@ -103,13 +103,13 @@ def create_parts(config: Config) -> Parts:
         hold_ttl_seconds=config.hold_ttl_seconds,
         max_active_holds_per_user=config.max_active_holds_per_user,
     )
-    groups = GroupCommit(
-        group_booking.book_group,
+    groups = CommitQueue(
+        slot_batch.book_batch,
         max_group_size=config.group_commit_size,
-        line_seconds=time_limits.line_seconds(config),
-        commit_seconds=time_limits.commit_seconds(config),
+        queue_timeout=time_limits.queue_timeout(config),
+        commit_timeout=time_limits.commit_timeout(config),
     )
-    return Parts(
+    return Services(
         pool=pool,
         db=db,
         gate=gate,
@@ -171,7 +171,7 @@ def create_app(config: Config) -> Flask:
     app.extensions["refusal"] = refusal
     arrival = Arrival(admission, max_bytes=parsing.MAX_BODY_BYTES)
     app.wsgi_app = _behind_proxies(arrival, config)  # type: ignore[assignment,method-assign] # as Flask documents it
-    parts = create_parts(config)
+    parts = create_services(config)
     app.extensions["booking"] = parts
     cursor_key = CursorKey(parts.db)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from booking.config import Config
 
 
-def line_seconds(config: Config) -> float:
+def queue_timeout(config: Config) -> float:
     """Return how long a booking waits in a line: its slot's stands for the slot's lock."""
     return config.db_lock_timeout_ms / 1000
 
@@ -18,7 +18,7 @@ def lane_seconds(config: Config) -> float:
     """Return how long a booking waits for its turn to share a commit with other slots: a part of
     what those wait who stand behind it in the line of its own slot.
     """
-    return line_seconds(config) / 4
+    return queue_timeout(config) / 4
 
 
 def request_seconds(config: Config) -> float:
@@ -26,7 +26,7 @@ def request_seconds(config: Config) -> float:
     return config.db_pool_timeout_seconds + config.db_statement_timeout_ms / 1000
 
 
-def commit_seconds(config: Config) -> float:
+def commit_timeout(config: Config) -> float:
     """Return how long a booking waits for its group's commit: all the time that one of the group
     may have left, and the statement that was begun last.
     """
@@ -35,7 +35,7 @@ def commit_seconds(config: Config) -> float:
 
 def longest_seconds(config: Config) -> float:
     """Return how long a request may take: it may join a group when its own time is nearly up."""
-    return request_seconds(config) + commit_seconds(config)
+    return request_seconds(config) + commit_timeout(config)
 
 
 def find_disorder(config: Config, *, graceful_seconds: float) -> list[str]:

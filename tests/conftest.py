@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 from psycopg2.extensions import make_dsn
 
-from booking.app import Parts, create_app, create_parts
+from booking.app import Services, create_app, create_services
 from booking.config import Config
 from booking.db.migrations import migrate
 from booking.embedded import embedded_postgres
@@ -114,9 +114,9 @@ def config(database_url: str) -> Config:
 
 
 @pytest.fixture
-def parts(config: Config) -> Iterator[Parts]:
+def parts(config: Config) -> Iterator[Services]:
     """The application's database and services, without HTTP."""
-    made = create_parts(config)
+    made = create_services(config)
     yield made
     made.pool.close()
 

@@ -16,11 +16,11 @@ from booking.db import connection, migrations
 from booking.db.connection import pool_parameters
 from booking.services import readiness
 from booking.time_limits import (
-    commit_seconds,
+    commit_timeout,
     find_disorder,
     lane_seconds,
-    line_seconds,
     longest_seconds,
+    queue_timeout,
     request_seconds,
 )
 from tests.support.factories import make_config
@@ -91,7 +91,7 @@ def test_limits_of_the_database(config: Config, database: dict[str, float]) -> N
         database["idle_in_transaction_session_timeout"],
     )
     answer = connection.answer_seconds(config.db_statement_timeout_ms)
-    assert_in_order(database["statement_timeout"], answer, commit_seconds(config))
+    assert_in_order(database["statement_timeout"], answer, commit_timeout(config))
     assert config.db_pool_timeout_seconds < database["statement_timeout"]
     assert connection.RECONNECT_PAUSE_SECONDS < connection.CONNECT_TIMEOUT_SECONDS
     assert database["statement_timeout"] > connection.CONNECT_TIMEOUT_SECONDS
@@ -114,10 +114,10 @@ def test_limits_of_the_server(config: Config, gunicorn: dict[str, Any]) -> None:
     answer_at_proxy = seconds_in(DEPLOYMENT, r"proxy_read_timeout (\d+)s")
     idle_at_proxy = seconds_in(DEPLOYMENT, r"keepalive_timeout (\d+)s")
     longest = longest_seconds(config)
-    assert longest == request_seconds(config) + commit_seconds(config)
+    assert longest == request_seconds(config) + commit_timeout(config)
     # A slot's line, its gate and its lock are waited for one after the other.
-    assert_in_order(lane_seconds(config), line_seconds(config))
-    assert_in_order(3 * line_seconds(config), request_seconds(config), commit_seconds(config))
+    assert_in_order(lane_seconds(config), queue_timeout(config))
+    assert_in_order(3 * queue_timeout(config), request_seconds(config), commit_timeout(config))
     for stop in STOPS:
         assert_in_order(longest, gunicorn["graceful_timeout"], seconds_in(DEPLOYMENT, stop))
     assert_in_order(longest, gunicorn["graceful_timeout"], gunicorn["timeout"])
@@ -139,10 +139,10 @@ def test_documented_limits_are_the_real_ones(
         "transaction left idle": database["idle_in_transaction_session_timeout"],
         "a database that vanished without a word is given up": connection.UNACKNOWLEDGED_SECONDS,
         "request: nothing more is begun": request_seconds(config),
-        "line of a slot": line_seconds(config),
-        "turn to wait for a slot's lock": line_seconds(config),
+        "line of a slot": queue_timeout(config),
+        "turn to wait for a slot's lock": queue_timeout(config),
         "line of those who share a commit": lane_seconds(config),
-        "commit of a group": commit_seconds(config),
+        "commit of a group": commit_timeout(config),
         "request, as a whole": longest_seconds(config),
         "shutdown": gunicorn["graceful_timeout"],
         "stop of the service, before it is killed": seconds_in(DEPLOYMENT, STOPS[0]),

@@ -17,7 +17,7 @@ from dataclasses import replace
 import jwt
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from booking.app import Parts, create_app, create_parts
+from booking.app import Services, create_app, create_services
 from booking.cli import demo, serving
 from booking.cli.supervise import signals_unwind
 from booking.config import PROJECT_ROOT, Config
@@ -145,9 +145,9 @@ def _database(config: Config) -> Iterator[Config]:
 
 
 @contextmanager
-def _parts(config: Config) -> Iterator[Parts]:
+def _parts(config: Config) -> Iterator[Services]:
     with _database(config) as reached:
-        parts = create_parts(reached)
+        parts = create_services(reached)
         try:
             yield parts
         finally:

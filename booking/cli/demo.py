@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from booking.app import Parts
+from booking.app import Services
 from booking.models import SeatRequest, SlotFilter
 
 DOCTORS = (
@@ -18,7 +18,7 @@ DOCTORS = (
 DAYS = 3
 
 
-def seed(parts: Parts) -> Iterator[str]:
+def seed(parts: Services) -> Iterator[str]:
     """Add slots of the coming days with a few bookings, once; yield a line for each."""
     first_name = DOCTORS[0][0]
     wanted = SlotFilter(doctor_name=first_name)

@@ -15,7 +15,7 @@ REST_PER_TRY = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Patience:
+class Backoff:
     """Lasts for so many seconds from now on. Each rest is at least twice as long as the last, up to
     MAX_REST_SECONDS.
     """

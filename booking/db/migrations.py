@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2 import errorcodes
 
 from booking.config import PROJECT_ROOT
-from booking.db.backoff import Patience
+from booking.db.backoff import Backoff
 from booking.db.connection import Connection, connect, find_encoding_fault
 from booking.db.failures import domain_error, one_line
 from booking.db.queries import load_queries
@@ -112,7 +112,7 @@ def migrate(
     psycopg2.OperationalError when the server is not reached.
     """
     migrations = load_migrations(folder)
-    patience = Patience(patience_seconds)
+    patience = Backoff(patience_seconds)
     applied: list[str] = []
     was_reached = False
     while True:
@@ -129,7 +129,7 @@ def migrate(
 
 
 def _bring_up_to_date(
-    conn: Connection, migrations: list[Migration], applied: list[str], patience: Patience
+    conn: Connection, migrations: list[Migration], applied: list[str], patience: Backoff
 ) -> None:
     if conn.info.server_version < OLDEST_SERVER_VERSION_NUM:
         raise MigrationError(
@@ -163,7 +163,7 @@ def _told(conn: Connection, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _migration_lock(conn: Connection, patience: Patience) -> Iterator[None]:
+def _migration_lock(conn: Connection, patience: Backoff) -> Iterator[None]:
     while not _queries.try_lock_migrations(conn, space=LOCK_SPACE, number=LOCK_NUMBER):
         if patience.is_over():
             raise MigrationInterrupted("another server is migrating")
@@ -175,7 +175,7 @@ def _migration_lock(conn: Connection, patience: Patience) -> Iterator[None]:
             _queries.unlock_migrations(conn, space=LOCK_SPACE, number=LOCK_NUMBER)
 
 
-def _apply_patiently(conn: Connection, migration: Migration, patience: Patience) -> None:
+def _apply_patiently(conn: Connection, migration: Migration, patience: Backoff) -> None:
     """Rests with the lock of migrations held: others who waited for it would not rest."""
     while True:
         logger.info("applying %s", migration.name)

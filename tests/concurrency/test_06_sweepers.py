@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from booking.app import Parts
+from booking.app import Services
 from booking.repositories.holds import Expired
 from tests.support.apps import Answer, Api
 from tests.support.failpoints import breakpoint_at
@@ -19,7 +19,7 @@ from tests.support.threads import at_once, background, result
 
 
 @pytest.fixture
-def sweep(parts: Parts) -> Callable[[], Expired]:
+def sweep(parts: Services) -> Callable[[], Expired]:
     """The sweeper's own sweep. What earlier tests left to lapse is swept before."""
     parts.expiry.expire_all()
     return parts.expiry.sweep

@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 
 import pytest
 
-from booking.app import create_parts
+from booking.app import create_services
 from tests.security.callers import AUTH, as_user, bearer, token
 from tests.support.apps import Answer, Api
 from tests.support.factories import make_config, slot_body, unique
@@ -133,7 +133,7 @@ def test_sweeper_fails_what_lapsed_by_the_database(
     lapse(database_url, lapsed_id)
     shift_clock(by)
 
-    parts = create_parts(make_config(database_url=database_url, expiry_interval_seconds=0.05))
+    parts = create_services(make_config(database_url=database_url, expiry_interval_seconds=0.05))
     parts.sweeper.start()
     wait_until(
         lambda: read_statuses(database_url, slot_id)[lapsed_id] == "FAILED", "the hold to fail"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from booking.db import backoff as patience
-from booking.db.backoff import Patience
+from booking.db.backoff import Backoff
 
 ERROR = RuntimeError("not now,\nperhaps later")
 
@@ -24,7 +24,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_each_rest_is_twice_the_last_up_to_the_bound(caplog: pytest.LogCaptureFixture) -> None:
-    patient, began = Patience(math.inf), time.monotonic()
+    patient, began = Backoff(math.inf), time.monotonic()
     for _ in range(4):
         patient.rest(ERROR, try_began=time.monotonic())
     assert time.monotonic() - began >= 0.24
@@ -36,12 +36,12 @@ def test_each_rest_is_twice_the_last_up_to_the_bound(caplog: pytest.LogCaptureFi
 
 def test_rest_is_twice_as_long_as_the_try() -> None:
     began = time.monotonic()
-    Patience(math.inf).rest(ERROR, try_began=began - 0.04)
+    Backoff(math.inf).rest(ERROR, try_began=began - 0.04)
     assert time.monotonic() - began >= 0.08
 
 
 def test_patience_that_would_not_last_is_over_at_once(caplog: pytest.LogCaptureFixture) -> None:
-    patient = Patience(0.05)
+    patient = Backoff(0.05)
     assert not patient.is_over()
     began = time.monotonic()
     with pytest.raises(RuntimeError, match="not now"):
@@ -51,4 +51,4 @@ def test_patience_that_would_not_last_is_over_at_once(caplog: pytest.LogCaptureF
 
 
 def test_patience_of_nothing_is_over_from_the_start() -> None:
-    assert Patience(0).is_over()
+    assert Backoff(0).is_over()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from booking.app import create_parts
+from booking.app import create_services
 from booking.db.pool import ConnectionPool
 from tests.support.factories import make_config
 
@@ -35,7 +35,7 @@ def run(pool: ConnectionPool, name: str, backend: int) -> str:
 
 
 def main(dsn: str) -> None:
-    pool = create_parts(make_config(database_url=dsn)).pool
+    pool = create_services(make_config(database_url=dsn)).pool
     _, backend = ask(pool, "before the fork")
     wait, ready = os.pipe()
     child = os.fork()

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from booking.app import Parts
+from booking.app import Services
 from booking.db.migrations import migrate
 from tests.conftest import ROOT
 from tests.faults.chaos.postgres import ChaosPostgres, chaos_postgres
@@ -82,7 +82,7 @@ def test_without_synchronous_commit_bookings_are_lost(postgres: ChaosPostgres) -
     assert find_lost(postgres.url, clients)
 
 
-def test_every_commit_is_waited_for(parts: Parts) -> None:
+def test_every_commit_is_waited_for(parts: Services) -> None:
     with parts.pool.connection() as conn, conn.cursor() as cursor:
         cursor.execute("SHOW synchronous_commit")
         assert cursor.fetchone() == ("on",)

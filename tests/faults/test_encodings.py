@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg2.extensions import make_dsn
 
-from booking.app import create_parts
+from booking.app import create_services
 from booking.db.migrations import MigrationError, migrate
 from booking.errors import NotReady
 from booking.services.readiness import ReadinessService
@@ -42,7 +42,7 @@ def test_database_of_another_encoding_is_not_migrated(other_encoding: tuple[str,
 
 def test_database_of_another_encoding_is_not_ready(other_encoding: tuple[str, str]) -> None:
     url, encoding = other_encoding
-    parts = create_parts(make_config(database_url=url))
+    parts = create_services(make_config(database_url=url))
     with pytest.raises(NotReady, match=f"{encoding}.*ENCODING 'UTF8'"):
         ReadinessService(parts.db, statement_timeout_ms=5000).check_readiness()
     parts.pool.close()

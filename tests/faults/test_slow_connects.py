@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from booking.app import create_parts
+from booking.app import create_services
 from booking.db import connection
 from booking.db.pool import ConnectionPool
 from tests.support.factories import make_config
@@ -23,7 +23,7 @@ POOL_SIZE = 2
 def pool(proxied_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionPool]:
     """A pool with one idle connection and room for another, behind ``database_proxy``."""
     monkeypatch.setitem(connection._REACHING, "connect_timeout", PATIENCE_SECONDS)
-    made = create_parts(
+    made = create_services(
         make_config(
             database_url=proxied_url,
             db_pool_size=POOL_SIZE,

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from psycopg2.extensions import connection as PgConnection  # noqa: N812
 
-from booking.app import create_app, create_parts
+from booking.app import create_app, create_services
 from booking.repositories import checks
 from tests.support.apps import Api, running_app
 from tests.support.factories import booking_body, make_config
@@ -58,7 +58,7 @@ def test_audit_is_one_snapshot(
 
 def test_audit_writes_nothing_and_locks_nobody_out(new_database: Callable[..., str]) -> None:
     url = new_database()
-    parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=200))
+    parts = create_services(make_config(database_url=url, db_lock_timeout_ms=200))
     [(slot_id,)] = query(url, MAKE_SLOT)
     query(url, "UPDATE slots SET remaining_capacity = 99 WHERE id = %s", slot_id)
     violated = {result.name: result.violations for result in parts.audit.run_audit()}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.errors import NotReady
 from booking.services.readiness import ReadinessService
 from tests.support.factories import make_config
@@ -14,12 +14,12 @@ from tests.support.servers import free_port
 from tests.support.snapshots import query
 
 
-def readiness_of(parts: Parts) -> ReadinessService:
+def readiness_of(parts: Services) -> ReadinessService:
     return ReadinessService(parts.db, statement_timeout_ms=5000)
 
 
 def _check(url: str) -> None:
-    parts = create_parts(make_config(database_url=url))
+    parts = create_services(make_config(database_url=url))
     try:
         readiness_of(parts).check_readiness()
     finally:
@@ -79,7 +79,7 @@ def test_database_that_is_not_reached_is_not_ready() -> None:
 
 def test_database_that_comes_back_is_ready_again(new_database: Callable[..., str]) -> None:
     url = new_database()
-    parts = create_parts(make_config(database_url=url))
+    parts = create_services(make_config(database_url=url))
     readiness = readiness_of(parts)
     readiness.check_readiness()
     query(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.db.connection import Connection
 from booking.models import SlotFilter
 from booking.repositories import searches, slots
@@ -35,18 +35,18 @@ def url(new_database: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-def parts(url: str) -> Iterator[Parts]:
-    made = create_parts(make_config(database_url=url))
+def parts(url: str) -> Iterator[Services]:
+    made = create_services(make_config(database_url=url))
     yield made
     made.pool.close()
 
 
-def _found(parts: Parts, limit: int = PAGE) -> list[str]:
+def _found(parts: Services, limit: int = PAGE) -> list[str]:
     page = parts.slots.list_bookable_slots(ANNA, min_seats=1, after=None, limit=limit)
     return [slot.doctor_name for slot in page.rows]
 
 
-def test_search_sees_one_moment(url: str, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_sees_one_moment(url: str, parts: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slot that matches before and after is found, though who matches is another statement."""
     search_nearby = searches._search_nearby
 
@@ -60,7 +60,7 @@ def test_search_sees_one_moment(url: str, parts: Parts, monkeypatch: pytest.Monk
 
 
 def test_search_whose_connection_is_lost_at_its_end_is_made_again(
-    url: str, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    url: str, parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[int] = []
 
@@ -80,7 +80,7 @@ def test_search_whose_connection_is_lost_at_its_end_is_made_again(
     ("limit", "most"), [(PAGE, searches.FEW_PAGES * (PAGE + 1)), (200, searches.MAX_WALKED)]
 )
 def test_old_postgresql_walks_a_few_pages_instead(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch, limit: int, most: int
+    parts: Services, monkeypatch: pytest.MonkeyPatch, limit: int, most: int
 ) -> None:
     walked: list[int] = []
     walk = searches._queries.search_by_walk

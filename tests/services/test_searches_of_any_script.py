@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg2.extensions import make_dsn
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.db.migrations import migrate
 from booking.models import SlotFilter
 from tests.support.factories import make_config, unique
@@ -52,7 +52,7 @@ FAILS = {
         for name, case in CASES.items()
     ],
 )
-def test_search_finds_a_name_in_another_spelling(parts: Parts, stored: str, asked: str) -> None:
+def test_search_finds_a_name_in_another_spelling(parts: Services, stored: str, asked: str) -> None:
     assert is_found(parts, stored, asked)
 
 
@@ -73,14 +73,14 @@ def url_of_locale_c(server_url: str) -> Iterator[str]:
 
 @FOLDED_LATER
 def test_search_finds_a_name_under_the_locale_c(url_of_locale_c: str) -> None:
-    parts = create_parts(make_config(database_url=url_of_locale_c))
+    parts = create_services(make_config(database_url=url_of_locale_c))
     try:
         assert is_found(parts, "Müller", "MÜLLER")
     finally:
         parts.pool.close()
 
 
-def is_found(parts: Parts, stored: str, asked: str) -> bool:
+def is_found(parts: Services, stored: str, asked: str) -> bool:
     mark = unique("m")
     parts.slots.create_slot(
         doctor_name=f"{mark} {stored}",

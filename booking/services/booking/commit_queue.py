@@ -57,12 +57,12 @@ class _Entry(Generic[Request, Outcome]):
         self.called.acquire()
 
 
-class GroupCommit(Generic[Request, Outcome]):
+class CommitQueue(Generic[Request, Outcome]):
     """Lines of requests by their names: a slot's id, or whatever its requests have in common.
 
     ``commit`` takes a line's name and a group of requests and returns as many outcomes; it raises
     only where it did nothing for any of them, or does not know. A line is waited in for
-    ``line_seconds`` at most, and a commit for ``commit_seconds``. A ``max_group_size`` of 1 forms
+    ``queue_timeout`` at most, and a commit for ``commit_timeout``. A ``max_group_size`` of 1 forms
     no lines: every request commits by itself.
     """
 
@@ -71,13 +71,13 @@ class GroupCommit(Generic[Request, Outcome]):
         commit: Callable[[str, Sequence[Request]], Sequence[Outcome]],
         *,
         max_group_size: int,
-        line_seconds: float,
-        commit_seconds: float,
+        queue_timeout: float,
+        commit_timeout: float,
     ) -> None:
         self._commit = commit
         self._max_group_size = max_group_size
-        self._line_seconds = line_seconds
-        self._commit_seconds = commit_seconds
+        self._line_seconds = queue_timeout
+        self._commit_seconds = commit_timeout
         self._lock = threading.Lock()
         self._lines: dict[str, deque[_Entry[Request, Outcome]]] = {}
 

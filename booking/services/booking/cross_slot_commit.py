@@ -2,7 +2,7 @@
 
 Most of what a booking costs the database is per statement and per commit, whatever the slot. So
 bookings of different slots share both: whoever finds all lanes busy is committed with the others
-who wait in the same lane, in one transaction. GroupCommit does that for a slot; here it does it for
+who wait in the same lane, in one transaction. CommitQueue does that for a slot; here it does it for
 a lane, with the same promises.
 
 A shared statement waits for no slot: one that somebody has locked is passed by, and so are all
@@ -20,17 +20,17 @@ from booking.errors import Busy, Conflict, StatementRejected, TurnMissed
 from booking.models import Booking
 from booking.repositories import bookings
 from booking.repositories.bookings import NewBooking
-from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.commit_queue import CommitQueue
 
 # While one computes in the database, another waits for the disk. More of them share less: with 1,
 # 2, 4 and 8 a worker, 10,000 slots at random took 2100, 1875, 1666 and 1320 bookings a second.
 LANES = 2
 
 
-class SharedCommit:
+class CrossSlotCommit:
     """``lanes`` statements at a time, each for up to ``max_group_size`` bookings.
 
-    A lane is waited for ``line_seconds`` at most, and its commit for ``commit_seconds``. Whoever
+    A lane is waited for ``queue_timeout`` at most, and its commit for ``commit_timeout``. Whoever
     waits for a lane keeps others waiting who want the same slot, so that must be much shorter than
     they wait.
     """
@@ -41,17 +41,17 @@ class SharedCommit:
         *,
         lanes: int = LANES,
         max_group_size: int,
-        line_seconds: float,
-        commit_seconds: float,
+        queue_timeout: float,
+        commit_timeout: float,
     ) -> None:
         self._db = db
         self._lanes = [str(lane) for lane in range(lanes)]
         self._turns = itertools.cycle(self._lanes)
-        self._groups: GroupCommit[NewBooking, Booking | None] = GroupCommit(
+        self._groups: CommitQueue[NewBooking, Booking | None] = CommitQueue(
             self._commit,
             max_group_size=max_group_size,
-            line_seconds=line_seconds,
-            commit_seconds=commit_seconds,
+            queue_timeout=queue_timeout,
+            commit_timeout=commit_timeout,
         )
 
     def book(self, new: NewBooking) -> Booking | None:

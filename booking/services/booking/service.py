@@ -26,7 +26,7 @@ from booking.errors import (
 from booking.models import Booking, BookingEvent, BookingPosition, BookingStatus, SeatRequest
 from booking.repositories import booking_events, bookings
 from booking.repositories.bookings import FoundBooking
-from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.commit_queue import CommitQueue
 from booking.services.booking.expiry import RETRY_SECONDS, ExpiryService
 from booking.services.booking.slot_batch import Answer
 from booking.services.booking.slot_gate import SlotGate
@@ -56,7 +56,7 @@ class BookingService:
         db: Database,
         expiry: ExpiryService,
         gate: SlotGate,
-        groups: GroupCommit[SeatRequest, Answer | None],
+        groups: CommitQueue[SeatRequest, Answer | None],
         *,
         max_active_holds_per_user: int,
     ) -> None:
@@ -69,7 +69,7 @@ class BookingService:
     def book_seats(self, wanted: SeatRequest) -> Booked:
         """Take the seats, CONFIRMED at once or PENDING until the hold's expiry.
 
-        Booked together with others who want the same slot (GroupCommit); locks the slot. A refusal
+        Booked together with others who want the same slot (CommitQueue); locks the slot. A refusal
         writes nothing. Raises SlotNotFound, SlotClosed, SlotStarted, SlotFull, UserSeatLimit,
         HoldLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy and OutcomeUnknown.
         """

@@ -19,7 +19,7 @@ from booking.errors import (
 from booking.models import Bookability, Booking, SeatRequest, SlotStatus
 from booking.repositories import bookings, holds, slots
 from booking.repositories.bookings import FoundBooking, NewBooking
-from booking.services.booking.cross_slot_commit import SharedCommit
+from booking.services.booking.cross_slot_commit import CrossSlotCommit
 from booking.services.booking.expiry import ExpiryService
 from booking.services.booking.slot_gate import SlotGate
 from booking.uuid7 import uuid7
@@ -32,7 +32,7 @@ MAX_ATTEMPTS = 5
 Answer = Booking | FoundBooking | DomainError | StatementRejected
 
 
-class GroupBooking:
+class SlotBatch:
     """Takes seats for groups of requests. ``shared`` is None where no commit is shared."""
 
     def __init__(
@@ -40,7 +40,7 @@ class GroupBooking:
         db: Database,
         expiry: ExpiryService,
         gate: SlotGate,
-        shared: SharedCommit | None,
+        shared: CrossSlotCommit | None,
         *,
         hold_ttl_seconds: float,
         max_active_holds_per_user: int,
@@ -52,7 +52,7 @@ class GroupBooking:
         self._hold_ttl_seconds = hold_ttl_seconds
         self._max_active_holds = max_active_holds_per_user
 
-    def book_group(self, slot_id: str, wanted: Sequence[SeatRequest]) -> Sequence[Answer | None]:
+    def book_batch(self, slot_id: str, wanted: Sequence[SeatRequest]) -> Sequence[Answer | None]:
         """Book what fits, first come, first served; return an answer for each, in their order.
 
         None stands for a request that has something of its own to settle before it comes again: its
@@ -99,7 +99,7 @@ class GroupBooking:
         slot_id: str,
         new: Mapping[int, NewBooking],
         slot: Bookability | None,
-        shared: SharedCommit | None,
+        shared: CrossSlotCommit | None,
     ) -> Mapping[int, Answer]:
         if shared and not _is_limited(slot):
             [(index, booking)] = new.items()

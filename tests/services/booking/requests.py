@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from booking.app import Parts
+from booking.app import Services
 from booking.errors import DomainError, StatementRejected
 from booking.models import SeatRequest
 from booking.services.booking.service import Booked, BookingService
@@ -16,7 +16,7 @@ from tests.support.snapshots import query
 Outcome = Booked | Exception
 
 
-def new_slot(parts: Parts, capacity: int, **fields: Any) -> str:
+def new_slot(parts: Services, capacity: int, **fields: Any) -> str:
     """Return the id of a slot that is open from now on for a day."""
     return parts.slots.create_slot(
         doctor_name="Dr. Asha Rao",

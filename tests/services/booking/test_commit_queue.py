@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from booking.errors import Busy, LockTimeout, OutcomeUnknown, StatementRejected
-from booking.services.booking.commit_queue import GroupCommit
+from booking.services.booking.commit_queue import CommitQueue
 from tests.support.threads import PATIENCE_SECONDS, at_once, background, result, results
 
 SLOT = "one slot"
@@ -50,13 +50,13 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def make_group_commit(commits: Commits, **settings: Any) -> GroupCommit[int, str]:
-    return GroupCommit(
+def make_commit_queue(commits: Commits, **settings: Any) -> CommitQueue[int, str]:
+    return CommitQueue(
         commits,
         **{
             "max_group_size": 100,
-            "line_seconds": PATIENCE_SECONDS,
-            "commit_seconds": PATIENCE_SECONDS,
+            "queue_timeout": PATIENCE_SECONDS,
+            "commit_timeout": PATIENCE_SECONDS,
             **settings,
         },
     )
@@ -69,7 +69,7 @@ def start() -> Iterator[Callable[[Callable[[], Any]], Future[Any]]]:
 
 
 def _stand_in_line(
-    groups: GroupCommit[int, str],
+    groups: CommitQueue[int, str],
     start: Callable[[Callable[[], Any]], Future[Any]],
     requests: Sequence[int],
 ) -> list[Future[str]]:
@@ -84,7 +84,7 @@ def _stand_in_line(
 
 
 def _lead(
-    groups: GroupCommit[int, str],
+    groups: CommitQueue[int, str],
     commits: Commits,
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> Future[str]:
@@ -95,7 +95,7 @@ def _lead(
 
 def test_idle_slot_is_committed_alone_and_keeps_nothing() -> None:
     commits = Commits()
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     commits.let_through(2)
     assert groups.submit(SLOT, 1) == "booked 1"
     assert groups.submit("another slot", 2) == "booked 2"
@@ -107,7 +107,7 @@ def test_who_comes_meanwhile_is_committed_together_in_order(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits()
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2, 3, 4])
     commits.let_through()
@@ -123,7 +123,7 @@ def test_nobody_is_answered_before_the_commit(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits()
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2])
     assert not leader.done()
@@ -138,7 +138,7 @@ def test_nobody_is_answered_before_the_commit(
 
 def test_group_has_a_bound(start: Callable[[Callable[[], Any]], Future[Any]]) -> None:
     commits = Commits()
-    groups = make_group_commit(commits, max_group_size=2)
+    groups = make_commit_queue(commits, max_group_size=2)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2, 3, 4, 5])
     commits.let_through(4)
@@ -148,7 +148,7 @@ def test_group_has_a_bound(start: Callable[[Callable[[], Any]], Future[Any]]) ->
 
 def test_other_slots_do_not_wait(start: Callable[[Callable[[], Any]], Future[Any]]) -> None:
     commits = Commits()
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     leader = _lead(groups, commits, start)
     other = start(lambda: groups.submit("another slot", 7))
     commits.wait_for_groups(2)
@@ -160,7 +160,7 @@ def test_group_size_of_one_forms_no_line(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits()
-    groups = make_group_commit(commits, max_group_size=1)
+    groups = make_commit_queue(commits, max_group_size=1)
     futures = [start(lambda request=request: groups.submit(SLOT, request)) for request in range(3)]  # type: ignore[misc]
     commits.wait_for_groups(3)
     commits.let_through(3)
@@ -171,7 +171,7 @@ def test_error_of_a_commit_is_told_to_each_of_the_group(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits(fault=lambda group: Busy("stuck") if 1 in group else None)
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2])
     commits.let_through(2)
@@ -189,7 +189,7 @@ def test_fault_of_one_request_is_its_own(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits(fault=lambda group: StatementRejected("odd") if 2 in group else None)
-    groups = make_group_commit(commits)
+    groups = make_commit_queue(commits)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2, 3])
     commits.let_through(5)
@@ -210,7 +210,7 @@ def test_leader_that_dies_leaves_nobody_waiting(
             raise Death
 
     commits = Commits(fault=die)
-    groups = make_group_commit(commits, max_group_size=2)
+    groups = make_commit_queue(commits, max_group_size=2)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2, 3])
     commits.let_through(3)
@@ -225,7 +225,7 @@ def test_who_waits_too_long_in_the_line_leaves_it_undone(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits()
-    groups = make_group_commit(commits, line_seconds=0.05)
+    groups = make_commit_queue(commits, queue_timeout=0.05)
     leader = _lead(groups, commits, start)
     with pytest.raises(LockTimeout):
         groups.submit(SLOT, 1)
@@ -239,7 +239,7 @@ def test_who_waits_too_long_for_a_commit_does_not_know_its_outcome(
     start: Callable[[Callable[[], Any]], Future[Any]],
 ) -> None:
     commits = Commits()
-    groups = make_group_commit(commits, line_seconds=1, commit_seconds=0.05)
+    groups = make_commit_queue(commits, queue_timeout=1, commit_timeout=0.05)
     leader = _lead(groups, commits, start)
     line = _stand_in_line(groups, start, [1, 2])
     commits.let_through()
@@ -254,7 +254,7 @@ def test_who_waits_too_long_for_a_commit_does_not_know_its_outcome(
 def test_each_of_a_crowd_is_committed_once(max_group_size: int) -> None:
     commits = Commits()
     commits.let_through(10_000)
-    groups = make_group_commit(commits, max_group_size=max_group_size)
+    groups = make_commit_queue(commits, max_group_size=max_group_size)
     crowd = 64
 
     def rush(first: int) -> list[str]:

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.errors import (
     Busy,
     HoldLimit,
@@ -26,10 +26,10 @@ from booking.errors import (
     UserSeatLimit,
 )
 from booking.models import SeatRequest, SlotStatus
-from booking.services.booking.commit_queue import GroupCommit
-from booking.services.booking.cross_slot_commit import LANES, SharedCommit
+from booking.services.booking.commit_queue import CommitQueue
+from booking.services.booking.cross_slot_commit import LANES, CrossSlotCommit
 from booking.services.booking.service import BookingService
-from booking.services.booking.slot_batch import GroupBooking
+from booking.services.booking.slot_batch import SlotBatch
 from booking.services.slots import SlotChanges
 from tests.services.booking.requests import Outcome, new_slot, outcome_of, seats, told, versions_of
 from tests.support.factories import make_config, unique
@@ -44,8 +44,8 @@ HOLDS = 2
 
 
 @pytest.fixture
-def parts(database_url: str) -> Iterator[Parts]:
-    made = create_parts(
+def parts(database_url: str) -> Iterator[Services]:
+    made = create_services(
         make_config(
             # Longer than any test waits: who waits for a lock is not helped by its end.
             database_url=database_url,
@@ -60,11 +60,11 @@ def parts(database_url: str) -> Iterator[Parts]:
 class Lanes:
     """Bookings of which so many commits run at a time."""
 
-    def __init__(self, parts: Parts, lanes: int = 1) -> None:
-        self.shared = SharedCommit(
-            parts.db, lanes=lanes, max_group_size=100, line_seconds=SECONDS, commit_seconds=SECONDS
+    def __init__(self, parts: Services, lanes: int = 1) -> None:
+        self.shared = CrossSlotCommit(
+            parts.db, lanes=lanes, max_group_size=100, queue_timeout=SECONDS, commit_timeout=SECONDS
         )
-        group_booking = GroupBooking(
+        slot_batch = SlotBatch(
             parts.db,
             parts.expiry,
             parts.gate,
@@ -76,11 +76,11 @@ class Lanes:
             parts.db,
             parts.expiry,
             parts.gate,
-            GroupCommit(
-                group_booking.book_group,
+            CommitQueue(
+                slot_batch.book_batch,
                 max_group_size=100,
-                line_seconds=SECONDS,
-                commit_seconds=SECONDS,
+                queue_timeout=SECONDS,
+                commit_timeout=SECONDS,
             ),
             max_active_holds_per_user=HOLDS,
         )
@@ -91,13 +91,13 @@ class Lanes:
 
 
 @pytest.fixture
-def lane(parts: Parts) -> Lanes:
+def lane(parts: Services) -> Lanes:
     return Lanes(parts)
 
 
 @contextmanager
 def in_one_commit(
-    url: str, parts: Parts, lane: Lanes, wanted: Sequence[SeatRequest]
+    url: str, parts: Services, lane: Lanes, wanted: Sequence[SeatRequest]
 ) -> Iterator[tuple[Breakpoint, list[Future[Outcome]]]]:
     """Line the requests up behind a booking that has stopped; one commit when that is released."""
     first = seats(new_slot(parts, 1))
@@ -117,7 +117,7 @@ def in_one_commit(
 
 
 def book_in_one_commit(
-    url: str, parts: Parts, lane: Lanes, wanted: Sequence[SeatRequest]
+    url: str, parts: Services, lane: Lanes, wanted: Sequence[SeatRequest]
 ) -> list[Outcome]:
     with in_one_commit(url, parts, lane, wanted) as (_, futures):
         pass
@@ -134,7 +134,7 @@ def transactions_of(url: str, slot_ids: Sequence[str]) -> int:
 
 
 def test_bookings_of_many_slots_are_one_commit(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 10) for _ in range(20)]
     wanted = [seats(slot_id, 1 + turn % 3) for turn, slot_id in enumerate(slots)]
@@ -148,7 +148,9 @@ def test_bookings_of_many_slots_are_one_commit(
         assert versions_of(database_url, request.slot_id) == [2]
 
 
-def test_each_gets_the_answer_of_its_own_slot(parts: Parts, lane: Lanes, database_url: str) -> None:
+def test_each_gets_the_answer_of_its_own_slot(
+    parts: Services, lane: Lanes, database_url: str
+) -> None:
     full, closed, limited, lapsed = (
         new_slot(parts, 1),
         new_slot(parts, 9),
@@ -182,7 +184,7 @@ def test_each_gets_the_answer_of_its_own_slot(parts: Parts, lane: Lanes, databas
 
 
 def test_locked_slot_holds_up_its_own_booking_alone(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 5) for _ in range(4)]
     with holding(database_url, LOCK_SLOT, slots[1]) as holder:
@@ -201,7 +203,7 @@ def test_locked_slot_holds_up_its_own_booking_alone(
 
 
 def test_seats_that_others_took_meanwhile_are_not_sold_again(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     slots = [new_slot(parts, 1) for _ in range(3)]
     wanted = [seats(slot_id) for slot_id in slots]
@@ -222,7 +224,7 @@ def test_seats_that_others_took_meanwhile_are_not_sold_again(
     ids=["defect", "lock timeout", "deadlock", "statement timeout"],
 )
 def test_fault_of_one_is_its_own(
-    parts: Parts, lane: Lanes, database_url: str, action: str, refusal: type[Exception]
+    parts: Services, lane: Lanes, database_url: str, action: str, refusal: type[Exception]
 ) -> None:
     wanted = [seats(new_slot(parts, 5)) for _ in range(4)]
     odd = f"NEW.user_id = '{wanted[2].user_id}'"
@@ -233,7 +235,7 @@ def test_fault_of_one_is_its_own(
 
 
 def test_backend_that_dies_in_the_commit_books_nobody_and_says_so(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     wanted = [seats(new_slot(parts, 5), idempotency_key="k") for _ in range(4)]
     doomed = f"NEW.user_id = '{wanted[3].user_id}'"
@@ -246,7 +248,7 @@ def test_backend_that_dies_in_the_commit_books_nobody_and_says_so(
 
 
 def test_one_key_for_two_slots_books_one_of_them(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     user = unique("user")
     wanted = [
@@ -262,7 +264,7 @@ def test_one_key_for_two_slots_books_one_of_them(
 
 
 def test_limit_of_holds_across_the_slots_of_one_commit(
-    parts: Parts, lane: Lanes, database_url: str
+    parts: Services, lane: Lanes, database_url: str
 ) -> None:
     user = unique("user")
     wanted = [seats(new_slot(parts, 5), hold=True, user_id=user) for _ in range(HOLDS + 2)]
@@ -276,7 +278,7 @@ def test_crowd_over_few_slots_from_two_processes_sells_each_seat_once(
 ) -> None:
     """Each of the two has lines of its own: they meet in the rows of slots and of places."""
     houses = [
-        create_parts(make_config(database_url=database_url, max_active_holds_per_user=HOLDS))
+        create_services(make_config(database_url=database_url, max_active_holds_per_user=HOLDS))
         for _ in range(2)
     ]
     slots = [new_slot(houses[0], 12) for _ in range(8)]
@@ -302,7 +304,9 @@ def test_crowd_over_few_slots_from_two_processes_sells_each_seat_once(
         house.pool.close()
 
 
-def test_who_waits_too_long_for_a_lane_commits_by_itself(parts: Parts, database_url: str) -> None:
+def test_who_waits_too_long_for_a_lane_commits_by_itself(
+    parts: Services, database_url: str
+) -> None:
     lane = Lanes(parts)
     lane.shared._groups._line_seconds = 0.1
     first, second = seats(new_slot(parts, 5)), seats(new_slot(parts, 5))
@@ -321,7 +325,7 @@ def test_who_waits_too_long_for_a_lane_commits_by_itself(parts: Parts, database_
 
 def test_idle_slot_is_booked_while_all_lanes_stand_still(database_url: str) -> None:
     """Longer than those wait who stand behind its leader."""
-    parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=2000))
+    parts = create_services(make_config(database_url=database_url, db_lock_timeout_ms=2000))
     stuck, slot_id = [seats(new_slot(parts, 5)) for _ in range(LANES)], new_slot(parts, 5)
     users = ", ".join(f"'{request.user_id}'" for request in stuck)
     sleep = "PERFORM pg_sleep(3);"
@@ -350,7 +354,7 @@ def count_asleep(url: str) -> int:
 
 
 def test_lane_that_stands_still_holds_up_nobody_while_another_is_idle(
-    parts: Parts, database_url: str
+    parts: Services, database_url: str
 ) -> None:
     lanes = Lanes(parts, 2)
     stuck, slot_id = seats(new_slot(parts, 5)), new_slot(parts, 5)

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.db.connection import connect
 from booking.errors import LockTimeout
 from booking.models import BookingStatus, SeatRequest
@@ -50,8 +50,8 @@ def url(new_database: Callable[..., str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_parts(url: str) -> Iterator[Parts]:
-    made = create_parts(make_config(database_url=url, db_lock_timeout_ms=300))
+def own_parts(url: str) -> Iterator[Services]:
+    made = create_services(make_config(database_url=url, db_lock_timeout_ms=300))
     yield made
     made.pool.close()
 
@@ -76,7 +76,7 @@ def _pending(url: str) -> int:
 @pytest.mark.parametrize("method", ["sweep", "expire_all"])
 def test_every_hold_is_expired_in_batches(
     url: str,
-    own_parts: Parts,
+    own_parts: Services,
     monkeypatch: pytest.MonkeyPatch,
     method: str,
     slots: int,
@@ -93,7 +93,7 @@ def test_every_hold_is_expired_in_batches(
     assert query(url, "SELECT DISTINCT remaining_capacity FROM slots") == [(50,)]
 
 
-def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Parts) -> None:
+def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Services) -> None:
     _lapsed(url, slots=1, holds=50)
     assert own_parts.expiry.sweep().holds == 50
     assert _pending(url) == 0
@@ -102,7 +102,7 @@ def test_real_batch_is_smaller_than_a_crowd(url: str, own_parts: Parts) -> None:
 
 
 def test_hold_that_is_asked_for_is_failed_first_in_any_crowd(
-    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    url: str, own_parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expiry, "MAX_HOLDS_PER_BATCH", 7)
     _lapsed(url, slots=1, holds=30)
@@ -127,7 +127,7 @@ def test_place_of_a_lapsed_hold_is_taken_again_in_any_crowd(
         WHERE user_id = 'batch-30' RETURNING id
         """,
     )
-    parts = create_parts(make_config(database_url=url, max_active_holds_per_user=1))
+    parts = create_services(make_config(database_url=url, max_active_holds_per_user=1))
     try:
         wanted = SeatRequest(slot_id, user_id="batch-30", num_seats=1, hold=True)
         booked = parts.bookings.book_seats(wanted)
@@ -142,7 +142,7 @@ def test_place_of_a_lapsed_hold_is_taken_again_in_any_crowd(
     ("most_seats", "remaining", "lapsed"), [(20, 20, 0), (21, 50, 30)], ids=["enough", "too few"]
 )
 def test_refusal_adds_up_lapsed_holds_where_their_seats_are_needed(
-    url: str, own_parts: Parts, most_seats: int, remaining: int, lapsed: int
+    url: str, own_parts: Services, most_seats: int, remaining: int, lapsed: int
 ) -> None:
     [slot_id] = _lapsed(url, slots=1, holds=30)
     with closing(connect(url, application_name="test")) as conn:
@@ -153,7 +153,7 @@ def test_refusal_adds_up_lapsed_holds_where_their_seats_are_needed(
 
 
 def test_holds_of_a_slot_that_expire_together_raise_its_version_once(
-    url: str, own_parts: Parts
+    url: str, own_parts: Services
 ) -> None:
     _lapsed(url, slots=1, holds=10)
     own_parts.expiry.sweep()
@@ -162,7 +162,7 @@ def test_holds_of_a_slot_that_expire_together_raise_its_version_once(
 
 @pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
 def test_sweep_passes_over_what_is_locked_and_waits_for_nobody(
-    url: str, own_parts: Parts, statement: str
+    url: str, own_parts: Services, statement: str
 ) -> None:
     first, _ = _lapsed(url, slots=2, holds=3)
     [(hold,), *_] = query(url, "SELECT id::text FROM bookings WHERE slot_id = %s", first)
@@ -191,7 +191,7 @@ class Pauses(threading.Event):
 
 @pytest.mark.parametrize("freed_at", range(1, expiry.MAX_RETRIES + 1))
 def test_sweep_tries_a_slot_again_that_was_locked_for_a_moment(
-    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch, freed_at: int
+    url: str, own_parts: Services, monkeypatch: pytest.MonkeyPatch, freed_at: int
 ) -> None:
     monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", 2)
     [slot_id] = _lapsed(url, slots=1, holds=5)
@@ -200,7 +200,7 @@ def test_sweep_tries_a_slot_again_that_was_locked_for_a_moment(
     assert _pending(url) == 0
 
 
-def test_sweep_leaves_a_slot_that_stays_locked(url: str, own_parts: Parts) -> None:
+def test_sweep_leaves_a_slot_that_stays_locked(url: str, own_parts: Services) -> None:
     locked, _ = _lapsed(url, slots=2, holds=3)
     pauses = Pauses()
     with holding(url, LOCK_SLOT, locked):
@@ -211,7 +211,7 @@ def test_sweep_leaves_a_slot_that_stays_locked(url: str, own_parts: Parts) -> No
 
 
 def test_each_time_that_a_slot_is_locked_counts_anew(
-    url: str, own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    url: str, own_parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two batches of a crowd it may have been booked as often."""
     monkeypatch.setattr(expiry, "SWEPT_HOLDS_PER_BATCH", 2)
@@ -233,7 +233,7 @@ def test_each_time_that_a_slot_is_locked_counts_anew(
         assert own_parts.expiry.sweep(Bookings()).holds == 5
 
 
-def test_sweep_locks_no_slot_that_has_nothing_to_give_back(url: str, own_parts: Parts) -> None:
+def test_sweep_locks_no_slot_that_has_nothing_to_give_back(url: str, own_parts: Services) -> None:
     swept, idle = _lapsed(url, slots=2, holds=3)
     query(
         url,
@@ -247,7 +247,7 @@ def test_sweep_locks_no_slot_that_has_nothing_to_give_back(url: str, own_parts: 
 
 @pytest.mark.parametrize("statement", [LOCK_SLOT, LOCK_BOOKING], ids=["slot", "hold"])
 def test_expire_all_waits_for_what_is_locked(url: str, statement: str) -> None:
-    parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=20_000))
+    parts = create_services(make_config(database_url=url, db_lock_timeout_ms=20_000))
     first, _ = _lapsed(url, slots=2, holds=3)
     [(hold,), *_] = query(url, "SELECT id::text FROM bookings WHERE slot_id = %s", first)
     locked = first if statement == LOCK_SLOT else hold
@@ -262,7 +262,7 @@ def test_expire_all_waits_for_what_is_locked(url: str, statement: str) -> None:
     assert _pending(url) == 0
 
 
-def test_expire_all_gives_up_after_the_lock_timeout(url: str, own_parts: Parts) -> None:
+def test_expire_all_gives_up_after_the_lock_timeout(url: str, own_parts: Services) -> None:
     [slot_id] = _lapsed(url, slots=1, holds=1)
     with holding(url, LOCK_SLOT, slot_id), pytest.raises(LockTimeout):
         own_parts.expiry.expire_all()
@@ -270,7 +270,7 @@ def test_expire_all_gives_up_after_the_lock_timeout(url: str, own_parts: Parts) 
 
 
 def test_hold_that_is_confirmed_meanwhile_is_not_expired(url: str) -> None:
-    parts = create_parts(make_config(database_url=url, db_lock_timeout_ms=20_000))
+    parts = create_services(make_config(database_url=url, db_lock_timeout_ms=20_000))
     [slot_id] = _lapsed(url, slots=1, holds=1)
     confirm = "UPDATE bookings SET status = 'CONFIRMED', updated_at = now() RETURNING id"
     with background() as start, holding(url, confirm) as holder:
@@ -287,7 +287,7 @@ def test_hold_that_is_confirmed_meanwhile_is_not_expired(url: str) -> None:
 
 
 def test_sweeper_sweeps_by_itself_and_stops(url: str) -> None:
-    parts = create_parts(make_config(database_url=url, expiry_interval_seconds=0.05))
+    parts = create_services(make_config(database_url=url, expiry_interval_seconds=0.05))
     _lapsed(url, slots=2, holds=2)
     parts.sweeper.start()
     parts.sweeper.start()
@@ -298,7 +298,7 @@ def test_sweeper_sweeps_by_itself_and_stops(url: str) -> None:
 
 
 def test_sweeper_of_no_interval_never_starts(
-    own_parts: Parts, monkeypatch: pytest.MonkeyPatch
+    own_parts: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_parts.expiry, "sweep", lambda: pytest.fail("it swept"))
     own_parts.sweeper.start()
@@ -309,7 +309,7 @@ def test_slot_whose_seats_do_not_add_up_stops_no_other(
     new_database: Callable[..., str], caplog: pytest.LogCaptureFixture
 ) -> None:
     damaged_url = new_database()
-    parts = create_parts(make_config(database_url=damaged_url))
+    parts = create_services(make_config(database_url=damaged_url))
     [first, *_] = _lapsed(damaged_url, slots=3, holds=2)
     # Somebody gave the seats back by hand: there is no room for them any more.
     query(damaged_url, "UPDATE slots SET remaining_capacity = 50 WHERE id = %s", first)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from booking.app import Parts, create_parts
+from booking.app import Services, create_services
 from booking.errors import (
     DatabaseUnavailable,
     DomainError,
@@ -55,8 +55,8 @@ LOCK_KEY = "SELECT pg_advisory_xact_lock(key_lock(%s, %s))"
 
 
 @pytest.fixture
-def parts(database_url: str) -> Iterator[Parts]:
-    made = create_parts(
+def parts(database_url: str) -> Iterator[Services]:
+    made = create_services(
         make_config(
             database_url=database_url, db_lock_timeout_ms=20_000, db_statement_timeout_ms=20_000
         )
@@ -67,7 +67,7 @@ def parts(database_url: str) -> Iterator[Parts]:
 
 @contextmanager
 def in_one_group(
-    url: str, parts: Parts, slot_id: str, wanted: Sequence[SeatRequest]
+    url: str, parts: Services, slot_id: str, wanted: Sequence[SeatRequest]
 ) -> Iterator[tuple[Session, list[Future[Outcome]]]]:
     """Line the requests up, in their order, behind a leader that waits for the slot's lock.
 
@@ -88,7 +88,7 @@ def in_one_group(
 
 
 def book_in_one_group(
-    url: str, parts: Parts, slot_id: str, wanted: Sequence[SeatRequest]
+    url: str, parts: Services, slot_id: str, wanted: Sequence[SeatRequest]
 ) -> list[Outcome]:
     """Return the outcomes of a group; one more seat is booked before it."""
     with in_one_group(url, parts, slot_id, wanted) as (_, futures):
@@ -96,7 +96,7 @@ def book_in_one_group(
     return [result(future) for future in futures]
 
 
-def test_a_group_is_one_commit(parts: Parts, database_url: str) -> None:
+def test_a_group_is_one_commit(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 21)
     outcomes = book_in_one_group(database_url, parts, slot_id, [seats(slot_id) for _ in range(20)])
     assert told(outcomes) == ["CONFIRMED"] * 20
@@ -120,7 +120,7 @@ def test_a_group_is_one_commit(parts: Parts, database_url: str) -> None:
     ids=["seats come back", "capacity is raised"],
 )
 def test_seats_that_came_while_the_slot_was_waited_for(
-    parts: Parts, database_url: str, meanwhile: str
+    parts: Services, database_url: str, meanwhile: str
 ) -> None:
     slot_id = new_slot(parts, 10)
     made = parts.bookings.book_seats(seats(slot_id, 8)).booking
@@ -145,7 +145,7 @@ def test_seats_that_came_while_the_slot_was_waited_for(
         assert len(result(booking)) == 5
 
 
-def test_what_does_not_fit_leaves_room_to_those_behind(parts: Parts, database_url: str) -> None:
+def test_what_does_not_fit_leaves_room_to_those_behind(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 1 + 6)
     wanted = [seats(slot_id, number) for number in (4, 5, 1, 2, 1, 1)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
@@ -161,7 +161,7 @@ def test_what_does_not_fit_leaves_room_to_those_behind(parts: Parts, database_ur
     assert [outcome.remaining_capacity for outcome in full] == [0, 0, 0]
 
 
-def test_first_come_first_served(parts: Parts, database_url: str) -> None:
+def test_first_come_first_served(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 1 + 5)
     wanted = [seats(slot_id) for _ in range(12)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
@@ -178,7 +178,7 @@ def test_first_come_first_served(parts: Parts, database_url: str) -> None:
     assert [user for (user,) in in_order[1:]] == [request.user_id for request in wanted[:5]]
 
 
-def test_holds_and_bookings_in_one_group(parts: Parts, database_url: str) -> None:
+def test_holds_and_bookings_in_one_group(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 10)
     wanted = [seats(slot_id, 2, hold=turn % 2 == 0) for turn in range(4)]
     outcomes = book_in_one_group(database_url, parts, slot_id, wanted)
@@ -188,7 +188,7 @@ def test_holds_and_bookings_in_one_group(parts: Parts, database_url: str) -> Non
     assert read_slot(database_url, slot_id).remaining == 1
 
 
-def test_key_twice_in_one_group_makes_one_booking(parts: Parts, database_url: str) -> None:
+def test_key_twice_in_one_group_makes_one_booking(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 10)
     user: dict[str, Any] = {"user_id": unique("user"), "idempotency_key": "k"}
     wanted = [seats(slot_id, **user), seats(slot_id), seats(slot_id, **user)]
@@ -202,7 +202,7 @@ def test_key_twice_in_one_group_makes_one_booking(parts: Parts, database_url: st
 
 
 def test_replays_and_reused_keys_leave_their_neighbours_alone(
-    parts: Parts, database_url: str
+    parts: Services, database_url: str
 ) -> None:
     slot_id = new_slot(parts, 3)
     user: dict[str, Any] = {"user_id": unique("user"), "idempotency_key": "k"}
@@ -214,7 +214,7 @@ def test_replays_and_reused_keys_leave_their_neighbours_alone(
     assert read_slot(database_url, slot_id).remaining == 0
 
 
-def test_limit_of_a_user_within_one_group(parts: Parts, database_url: str) -> None:
+def test_limit_of_a_user_within_one_group(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 100, max_seats_per_user=3)
     user, other = unique("user"), unique("user")
     wanted = [
@@ -229,7 +229,7 @@ def test_limit_of_a_user_within_one_group(parts: Parts, database_url: str) -> No
     assert told(outcomes) == ["CONFIRMED", refused, "CONFIRMED", "CONFIRMED", refused]
 
 
-def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Parts, database_url: str) -> None:
+def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 1 + 3, max_seats_per_user=2)
     user = unique("user")
     wanted = [seats(slot_id, 2), seats(slot_id, 2, user_id=user), seats(slot_id, 1, user_id=user)]
@@ -237,7 +237,7 @@ def test_what_does_not_fit_uses_up_nothing_of_a_limit(parts: Parts, database_url
     assert told(outcomes) == ["CONFIRMED", "SlotFull", "CONFIRMED"]
 
 
-def test_key_of_a_user_at_the_limit_is_replayed(parts: Parts, database_url: str) -> None:
+def test_key_of_a_user_at_the_limit_is_replayed(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 100, max_seats_per_user=2)
     user: dict[str, Any] = {"user_id": unique("user"), "idempotency_key": "k"}
     wanted = [seats(slot_id, 2, **user), seats(slot_id, 2, **user)]
@@ -250,7 +250,7 @@ def test_key_of_a_user_at_the_limit_is_replayed(parts: Parts, database_url: str)
 
 
 def test_limit_of_holds_within_one_group(database_url: str) -> None:
-    parts = create_parts(make_config(database_url=database_url, max_active_holds_per_user=2))
+    parts = create_services(make_config(database_url=database_url, max_active_holds_per_user=2))
     slot_id = new_slot(parts, 100)
     user = unique("user")
     wanted = [seats(slot_id, hold=True, user_id=user) for _ in range(4)] + [
@@ -270,7 +270,7 @@ def test_limit_of_holds_within_one_group(database_url: str) -> None:
     parts.pool.close()
 
 
-def test_lapsed_holds_that_make_room_are_reclaimed(parts: Parts, database_url: str) -> None:
+def test_lapsed_holds_that_make_room_are_reclaimed(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 6)
     lapsed = [parts.bookings.book_seats(seats(slot_id, hold=True)).booking.id for _ in range(5)]
     for booking_id in lapsed:
@@ -284,7 +284,7 @@ def test_lapsed_holds_that_make_room_are_reclaimed(parts: Parts, database_url: s
 def test_room_that_is_not_made_in_time_is_told_to_those_alone_who_need_it(
     database_url: str,
 ) -> None:
-    parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=2000))
+    parts = create_services(make_config(database_url=database_url, db_lock_timeout_ms=2000))
     slot_id = new_slot(parts, 3)
     lapsed = parts.bookings.book_seats(seats(slot_id, hold=True)).booking.id
     lapse(database_url, lapsed)
@@ -301,7 +301,7 @@ def test_room_that_is_not_made_in_time_is_told_to_those_alone_who_need_it(
     parts.pool.close()
 
 
-def test_fault_of_one_user_leaves_the_others_booked(parts: Parts, database_url: str) -> None:
+def test_fault_of_one_user_leaves_the_others_booked(parts: Services, database_url: str) -> None:
     slot_id = new_slot(parts, 10)
     wanted = [seats(slot_id) for _ in range(4)]
     odd = f"NEW.user_id = '{wanted[1].user_id}'"
@@ -312,7 +312,7 @@ def test_fault_of_one_user_leaves_the_others_booked(parts: Parts, database_url: 
 
 
 def test_backend_that_dies_in_a_group_books_nobody_and_says_so(
-    parts: Parts, database_url: str
+    parts: Services, database_url: str
 ) -> None:
     slot_id = new_slot(parts, 10)
     wanted = [seats(slot_id, idempotency_key="k") for _ in range(5)]
@@ -326,7 +326,7 @@ def test_backend_that_dies_in_a_group_books_nobody_and_says_so(
 
 
 def test_key_in_progress_elsewhere_is_not_waited_for_by_its_neighbours(
-    parts: Parts, database_url: str
+    parts: Services, database_url: str
 ) -> None:
     slot_id = new_slot(parts, 10)
     busy = seats(slot_id, idempotency_key="k")
@@ -347,7 +347,7 @@ def test_key_in_progress_elsewhere_is_not_waited_for_by_its_neighbours(
 
 
 def test_key_in_progress_elsewhere_for_too_long(database_url: str) -> None:
-    parts = create_parts(make_config(database_url=database_url, db_lock_timeout_ms=100))
+    parts = create_services(make_config(database_url=database_url, db_lock_timeout_ms=100))
     busy = seats(new_slot(parts, 10), idempotency_key="k")
     with session(database_url) as elsewhere:
         elsewhere.execute(LOCK_KEY, busy.user_id, busy.idempotency_key)
@@ -356,7 +356,7 @@ def test_key_in_progress_elsewhere_for_too_long(database_url: str) -> None:
 
 
 def test_flood_on_a_full_slot_takes_no_lock_and_writes_nothing(
-    parts: Parts, database_url: str
+    parts: Services, database_url: str
 ) -> None:
     slot_id = new_slot(parts, 5)
     parts.bookings.book_seats(seats(slot_id, 5))
@@ -377,7 +377,7 @@ def test_flood_on_a_full_slot_takes_no_lock_and_writes_nothing(
     [(SlotChanges(status=SlotStatus.CLOSED), SlotClosed), (None, SlotNotFound)],
 )
 def test_refusal_is_told_to_each(
-    parts: Parts, change: SlotChanges | None, refusal: type[DomainError]
+    parts: Services, change: SlotChanges | None, refusal: type[DomainError]
 ) -> None:
     slot_id = UNKNOWN_ID
     if change:
@@ -388,7 +388,7 @@ def test_refusal_is_told_to_each(
 
 
 def test_one_slot_that_is_stuck_holds_one_connection(database_url: str) -> None:
-    parts = create_parts(make_config(database_url=database_url, db_pool_size=2))
+    parts = create_services(make_config(database_url=database_url, db_pool_size=2))
     stuck, other = new_slot(parts, 50), new_slot(parts, 50)
     with in_one_group(database_url, parts, stuck, [seats(stuck) for _ in range(20)]):
         for _ in range(20):
@@ -398,14 +398,14 @@ def test_one_slot_that_is_stuck_holds_one_connection(database_url: str) -> None:
 
 
 def test_database_that_is_gone_is_told_to_each(database_url: str) -> None:
-    parts = create_parts(make_config(database_url="postgresql://127.0.0.1:1/nowhere"))
+    parts = create_services(make_config(database_url="postgresql://127.0.0.1:1/nowhere"))
     works = [lambda: outcome_of(parts.bookings, seats(UNKNOWN_ID)) for _ in range(10)]
     assert told(at_once(works)) == [DatabaseUnavailable.__name__] * 10
 
 
 @pytest.mark.parametrize("group_commit_size", [1, 3, 100])
 def test_rush_sells_each_seat_once(database_url: str, group_commit_size: int) -> None:
-    parts = create_parts(
+    parts = create_services(
         make_config(
             database_url=database_url,
             group_commit_size=group_commit_size,
