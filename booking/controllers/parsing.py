@@ -54,6 +54,8 @@ def init_app(app: Flask) -> None:
     def refuse_unread() -> None:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
+        if not request.query_string:
+            return
         try:
             unquote_to_bytes(request.query_string).decode("utf-8")
         except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ section 2.3). A page can set neither.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from flask import Flask, request
 
@@ -29,18 +30,20 @@ def init_app(app: Flask, config: Config) -> None:
     @app.before_request
     def refuse_pages() -> None:
         # As it came: what a proxy says in X-Forwarded-Host a page could say as well.
-        host = request.environ.get("werkzeug.proxy_fix.orig", request.environ).get("HTTP_HOST")
+        environ = request.environ
+        host = environ.get("werkzeug.proxy_fix.orig", environ).get("HTTP_HOST")
         # HTTP/1.0 needs none, and no browser speaks it.
         if host is not None and not _names_loopback(host):
             raise Forbidden("With AUTH_MODE=open the Host must be localhost or its address.")
-        site = request.headers.get("Sec-Fetch-Site", "")
-        is_listed = request.headers.get("Origin") in config.cors_origins
-        if "cross-site" in site.lower() and not is_listed:
+        is_cross_site = "cross-site" in environ.get("HTTP_SEC_FETCH_SITE", "").lower()
+        if is_cross_site and environ.get("HTTP_ORIGIN") not in config.cors_origins:
             raise Forbidden(
                 "With AUTH_MODE=open no page of another site may call, nor lead here by a link."
             )
 
 
+# Nearly all requests name the same few.
+@lru_cache(maxsize=256)
 def _names_loopback(host: str) -> bool:
     match = _HOST.fullmatch(host.lower())
     return match is not None and is_loopback(match[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from flask import Flask, request
@@ -22,8 +23,11 @@ def init_app(app: Flask) -> None:
     """Refuse requests whose host is none, and know no path that begins with two slashes."""
 
     @app.before_request
-    def check_host() -> None:
+    def check_target() -> None:
         environ = request.environ
+        # werkzeug takes slashes off the beginning of a path before it looks for a route.
+        if environ["PATH_INFO"].startswith("//"):
+            request.url_rule, request.routing_exception = None, NotFound()
         sent = environ.get("werkzeug.proxy_fix.orig", environ).get("HTTP_HOST")
         if sent is None and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
             raise MalformedRequest("A request must have a Host (RFC 9112, section 3.2).")
@@ -35,14 +39,8 @@ def init_app(app: Flask) -> None:
                 "The Host, or what a proxy says in its place in X-Forwarded-Host and -Port, is no"
                 " host with or without a port (RFC 9110, section 7.2)."
             )
-        if request.scheme.lower() not in {"http", "https"}:
+        if environ["wsgi.url_scheme"].lower() not in {"http", "https"}:
             raise MalformedRequest("X-Forwarded-Proto must be http or https.")
-
-    @app.before_request
-    def keep_slashes() -> None:
-        # werkzeug takes slashes off the beginning of a path before it looks for a route.
-        if request.environ["PATH_INFO"].startswith("//"):
-            request.url_rule, request.routing_exception = None, NotFound()
 
 
 def public_host() -> str:
@@ -51,6 +49,8 @@ def public_host() -> str:
     return request.host or str(request.environ["HTTP_HOST"])
 
 
+# Nearly all requests name the same few.
+@lru_cache(maxsize=256)
 def _is_host(text: str) -> bool:
     match = _HOST.fullmatch(text)
     if match is None:
